@@ -1,0 +1,113 @@
+/**
+ * The vocabulary every kernel is written in, and the only file that names an instruction.
+ *
+ * A lane value is always a `v128`. `T` says what lies in memory: `v128` is four neighbouring float32, `f32` is one,
+ * which then rides in lane 0 of a vector. The rest of a row therefore goes through the very instructions of the body.
+ */
+
+/** Smallest normal float32. */
+const MIN_NORMAL: f32 = 1.1754943508222875e-38;
+
+// @ts-ignore: decorator
+@inline
+export function splat(x: f32): v128 {
+  return f32x4.splat(x);
+}
+
+// @ts-ignore: decorator
+@inline
+export function load<T>(ptr: usize, offset: usize): v128 {
+  return isVector<T>() ? v128.load(ptr + offset) : v128.load32_zero(ptr + offset);
+}
+
+// @ts-ignore: decorator
+@inline
+export function store<T>(ptr: usize, offset: usize, x: v128): void {
+  if (isVector<T>()) v128.store(ptr + offset, x);
+  else v128.store_lane<f32>(ptr + offset, x, 0);
+}
+
+// @ts-ignore: decorator
+@inline
+export function add(a: v128, b: v128): v128 {
+  return f32x4.add(a, b);
+}
+
+// @ts-ignore: decorator
+@inline
+export function sub(a: v128, b: v128): v128 {
+  return f32x4.sub(a, b);
+}
+
+// @ts-ignore: decorator
+@inline
+export function mul(a: v128, b: v128): v128 {
+  return f32x4.mul(a, b);
+}
+
+// @ts-ignore: decorator
+@inline
+export function div(a: v128, b: v128): v128 {
+  return f32x4.div(a, b);
+}
+
+// @ts-ignore: decorator
+@inline
+export function sqrt(a: v128): v128 {
+  return f32x4.sqrt(a);
+}
+
+/** The larger one; NaN if either is. */
+// @ts-ignore: decorator
+@inline
+export function max(a: v128, b: v128): v128 {
+  return f32x4.max(a, b);
+}
+
+/** `a · b + c`: two roundings, or (relaxed) one or two, as the machine likes. */
+// @ts-ignore: decorator
+@inline
+export function mulAdd(a: v128, b: v128, c: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? f32x4.relaxed_madd(a, b, c) : f32x4.add(f32x4.mul(a, b), c);
+}
+
+/** Lanes below the normal range: all ones there, NaN lanes excluded. */
+// @ts-ignore: decorator
+@inline
+export function isTiny(x: v128): v128 {
+  return f32x4.lt(f32x4.abs(x), f32x4.splat(MIN_NORMAL));
+}
+
+// @ts-ignore: decorator
+@inline
+export function any(mask: v128): bool {
+  return v128.any_true(mask);
+}
+
+/** `x` with +0 in the masked lanes. */
+// @ts-ignore: decorator
+@inline
+export function clear(x: v128, mask: v128): v128 {
+  return v128.andnot(x, mask);
+}
+
+/** Two float64 sums of squares, `sum + [x0², x1²]` of the lower (`high: false`) or upper pair of lanes. */
+// @ts-ignore: decorator
+@inline
+export function addSquares(sum: v128, x: v128, high: bool): v128 {
+  const pair = f64x2.promote_low_f32x4(high ? i8x16.shuffle(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15) : x);
+  return f64x2.add(sum, f64x2.mul(pair, pair));
+}
+
+// @ts-ignore: decorator
+@inline
+export function add64(a: v128, b: v128): v128 {
+  return f64x2.add(a, b);
+}
+
+/** Both lanes of a float64 pair, added. */
+// @ts-ignore: decorator
+@inline
+export function sumAcross64(pair: v128): f64 {
+  return f64x2.extract_lane(pair, 0) + f64x2.extract_lane(pair, 1);
+}

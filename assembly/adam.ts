@@ -7,7 +7,7 @@ export const DECOUPLED = true;
 export const enum Grad {
   Plain,
   Scaled,
-  ScaledAndZeroed,
+  Zeroing,
 }
 
 /**
@@ -40,5 +40,5 @@ export function update<T>(
 
   const denom = mulAdd(sqrt(v), rsqrtBiasCorrection2, eps);
   store<T>(param, offset, sub(p, div(mul(stepSize, m), denom)));
-  if (gradMode == Grad.ScaledAndZeroed) store<T>(grad, offset, splat(0));
+  if (gradMode == Grad.Zeroing) store<T>(grad, offset, splat(0));
 }

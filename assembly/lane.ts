@@ -71,11 +71,17 @@ export function mulAdd(a: v128, b: v128, c: v128): v128 {
   return ASC_FEATURE_RELAXED_SIMD ? f32x4.relaxed_madd(a, b, c) : f32x4.add(f32x4.mul(a, b), c);
 }
 
-/** Lanes below the normal range: all ones there, NaN lanes excluded. */
+/** All ones in the lanes with |x| below 2^-126, zeros included, NaN excluded. */
 // @ts-ignore: decorator
 @inline
 export function isTiny(x: v128): v128 {
   return f32x4.lt(f32x4.abs(x), f32x4.splat(MIN_NORMAL));
+}
+
+// @ts-ignore: decorator
+@inline
+export function or(a: v128, b: v128): v128 {
+  return v128.or(a, b);
 }
 
 // @ts-ignore: decorator
@@ -91,12 +97,19 @@ export function clear(x: v128, mask: v128): v128 {
   return v128.andnot(x, mask);
 }
 
-/** Two float64 sums of squares, `sum + [x0², x1²]` of the lower (`high: false`) or upper pair of lanes. */
+/** Lanes 2 and 3, moved to 0 and 1. */
 // @ts-ignore: decorator
 @inline
-export function addSquares(sum: v128, x: v128, high: bool): v128 {
-  const pair = f64x2.promote_low_f32x4(high ? i8x16.shuffle(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15) : x);
-  return f64x2.add(sum, f64x2.mul(pair, pair));
+export function upper(x: v128): v128 {
+  return v128.shuffle<u64>(x, x, 1, 1);
+}
+
+/** Adds the squares of lanes 0 and 1 to two float64 sums. The square of a float32 is exact in float64. */
+// @ts-ignore: decorator
+@inline
+export function addSquares64(sums: v128, x: v128): v128 {
+  const pair = f64x2.promote_low_f32x4(x);
+  return f64x2.add(sums, f64x2.mul(pair, pair));
 }
 
 // @ts-ignore: decorator

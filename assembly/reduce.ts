@@ -1,38 +1,24 @@
-import { add64, addSquares, any, clear, isTiny, load, splat, store, sumAcross64 } from "./lane";
+import { add64, addSquares64, load, splat, sumAcross64, upper } from "./lane";
 
+/**
+ * Sum of squares of up to one block of gradients, in float64. Eight running sums (element i adds to sum i mod 8, the rest
+ * of the row to sum 0) keep the adder busy; how they are put together is part of the promise that the norm has the same
+ * bits everywhere, so src/scalar.ts and test/reference.ts do it in the same order.
+ * The sum is finite exactly when every element is: no square of a float32 overflows float64.
+ */
 export function sum_squares(grad: usize, length: usize): f64 {
-  let s0 = splat(0), s1 = splat(0), s2 = splat(0), s3 = splat(0);
+  let s01 = splat(0), s23 = splat(0), s45 = splat(0), s67 = splat(0);
   for (; length >= 8; length -= 8) {
     const a = load<v128>(grad, 0), b = load<v128>(grad, 16);
-    s0 = addSquares(s0, a, false);
-    s1 = addSquares(s1, a, true);
-    s2 = addSquares(s2, b, false);
-    s3 = addSquares(s3, b, true);
+    s01 = addSquares64(s01, a);
+    s23 = addSquares64(s23, upper(a));
+    s45 = addSquares64(s45, b);
+    s67 = addSquares64(s67, upper(b));
     grad += 32;
   }
-  let rest: f64 = 0;
   for (; length > 0; length--) {
-    s0 = addSquares(s0, load<f32>(grad, 0), false);
+    s01 = addSquares64(s01, load<f32>(grad, 0));
     grad += 4;
   }
-  return sumAcross64(add64(add64(s0, s1), add64(s2, s3)));
-}
-
-export function flush(ptr: usize, length: usize): void {
-  for (; length >= 16; length -= 16) {
-    const a = load<v128>(ptr, 0), b = load<v128>(ptr, 16), c = load<v128>(ptr, 32), d = load<v128>(ptr, 48);
-    const ta = isTiny(a), tb = isTiny(b), tc = isTiny(c), td = isTiny(d);
-    if (any(v128.or(v128.or(ta, tb), v128.or(tc, td)))) {
-      store<v128>(ptr, 0, clear(a, ta));
-      store<v128>(ptr, 16, clear(b, tb));
-      store<v128>(ptr, 32, clear(c, tc));
-      store<v128>(ptr, 48, clear(d, td));
-    }
-    ptr += 64;
-  }
-  for (; length > 0; length--) {
-    const a = load<f32>(ptr, 0);
-    store<f32>(ptr, 0, clear(a, isTiny(a)));
-    ptr += 4;
-  }
+  return sumAcross64(add64(add64(s01, s23), add64(s45, s67)));
 }

@@ -8,8 +8,8 @@ process.chdir(root);
 
 const { targets } = JSON.parse(readFileSync("asconfig.json", "utf8"));
 const modules = Object.keys(targets).filter((target) => target !== "debug");
-const bin = (name) => [`node_modules/${name}`];
-const run = (script, ...args) => execFileSync(process.execPath, [...bin(script), ...args], { stdio: "inherit" });
+const run = (script, ...args) =>
+  execFileSync(process.execPath, [`node_modules/${script}`, ...args], { stdio: "inherit" });
 
 for (const dir of ["build/wasm", "dist", "src/generated"]) rmSync(dir, { recursive: true, force: true });
 for (const dir of ["build/wasm", "dist/wasm", "src/generated"]) mkdirSync(dir, { recursive: true });
@@ -27,12 +27,12 @@ writeFileSync(
   `// Made by scripts/build.mjs from assembly/.\nexport const MODULES = {\n${rows.join("")}} as const;\n`,
 );
 
-for (const [dir, module, type] of [
-  ["dist/esm", "nodenext", "module"],
-  ["dist/cjs", "nodenext", "commonjs"],
-]) {
-  // One tsconfig serves both: under nodenext the format follows the nearest package.json.
-  mkdirSync(dir, { recursive: true });
-  writeFileSync(`${dir}/package.json`, `${JSON.stringify({ type, sideEffects: false })}\n`);
-  run("typescript/bin/tsc", "-p", "tsconfig.build.json", "--outDir", dir, "--module", module);
+const formats = {
+  esm: ["--module", "nodenext"],
+  cjs: ["--module", "commonjs", "--moduleResolution", "bundler"],
+};
+for (const [format, flags] of Object.entries(formats)) {
+  run("typescript/bin/tsc", "-p", "tsconfig.build.json", "--outDir", `dist/${format}`, ...flags);
+  const type = format === "esm" ? "module" : "commonjs";
+  writeFileSync(`dist/${format}/package.json`, `${JSON.stringify({ type, sideEffects: false })}\n`);
 }

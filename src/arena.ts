@@ -1,0 +1,116 @@
+import { fail } from "./errors.js";
+import { type GroupSpec, NONE, type Pointers } from "./params.js";
+
+const PAGE = 65536;
+const LIMIT = 65536 * PAGE;
+/** Tensors start on cache lines and are padded to them: 16 elements, which is also a kernel's unrolled turn. */
+export const LINE = 64;
+/** Kernels are compiled with "low memory unused", and nothing good comes from an offset of 0. */
+const FIRST = 1024;
+
+/** What an arena needs of `WebAssembly.Memory`; where a host has no WebAssembly at all, `HeapMemory` stands in. */
+type LinearMemory = Pick<WebAssembly.Memory, "buffer" | "grow">;
+
+/** Length of a tensor with its padding, in elements. */
+export function padded(length: number): number {
+  return Math.ceil(length / (LINE / 4)) * (LINE / 4);
+}
+
+/**
+ * One linear memory, filled from the bottom. A group is one contiguous run
+ *
+ *     param | grad | expAvg | expAvgSq | maxExpAvgSq (amsgrad only)
+ *
+ * and each of these is the group's tensors in order, every one 64-byte aligned and zero-padded:
+ *
+ *     |w: 10 elements, 6 zeros|b: 16 elements|…
+ *
+ * so one kernel call updates the group. Fresh linear memory is zero; nothing here ever writes padding.
+ */
+export class Arena {
+  memory: WebAssembly.Memory;
+  #top = FIRST;
+
+  constructor(bytes: number) {
+    this.memory = createMemory(FIRST + bytes);
+  }
+
+  /** Bytes that `place` takes for these groups. */
+  static bytes(groups: readonly GroupSpec[]): number {
+    return groups.reduce((sum, group) => sum + 4 * groupLength(group) * regions(group), 0);
+  }
+
+  /** Makes room for `bytes` more, or throws and leaves everything as it was. Detaches views when it grows. */
+  reserve(bytes: number): void {
+    const needed = this.#top + bytes;
+    const missing = Math.ceil((needed - this.memory.buffer.byteLength) / PAGE);
+    if (missing <= 0) return;
+    if (needed > LIMIT) outOfMemory(needed);
+    try {
+      this.memory.grow(missing);
+    } catch (cause) {
+      outOfMemory(needed, cause);
+    }
+  }
+
+  /** Offsets for each parameter of a group, in order. There must be room: `reserve` comes first. */
+  place(group: GroupSpec): Pointers[] {
+    const stride = 4 * groupLength(group);
+    let param = this.#top;
+    const placed = group.params.map(({ length }) => {
+      const pointers = {
+        param,
+        grad: param + stride,
+        expAvg: param + 2 * stride,
+        expAvgSq: param + 3 * stride,
+        maxExpAvgSq: group.hyper.amsgrad ? param + 4 * stride : NONE,
+      };
+      param += 4 * padded(length);
+      return pointers;
+    });
+    this.#top += regions(group) * stride;
+    return placed;
+  }
+}
+
+function groupLength(group: GroupSpec): number {
+  return group.params.reduce((sum, { length }) => sum + padded(length), 0);
+}
+
+function regions(group: GroupSpec): number {
+  return group.hyper.amsgrad ? 5 : 4;
+}
+
+function createMemory(bytes: number): WebAssembly.Memory {
+  if (bytes > LIMIT) outOfMemory(bytes);
+  const initial = Math.ceil(bytes / PAGE);
+  try {
+    if (typeof WebAssembly === "object") return new WebAssembly.Memory({ initial });
+    return new HeapMemory(initial) as LinearMemory as WebAssembly.Memory;
+  } catch (cause) {
+    outOfMemory(bytes, cause);
+  }
+}
+
+function outOfMemory(bytes: number, cause?: unknown): never {
+  const limit = `at most ${LIMIT} bytes (4 GiB) in one optimizer, as far as the host grants them`;
+  const expected = `${limit}; several optimizers can share the work`;
+  fail(RangeError, "ERR_OUT_OF_MEMORY", "params", expected, `${bytes} bytes`, cause);
+}
+
+/** Grows by copying, and detaches nothing: old views go stale exactly where those of a real memory would be detached. */
+class HeapMemory implements LinearMemory {
+  buffer: ArrayBuffer;
+
+  constructor(pages: number) {
+    this.buffer = new ArrayBuffer(pages * PAGE);
+  }
+
+  grow(pages: number): number {
+    const old = this.buffer;
+    const grown = new Uint8Array(old.byteLength + pages * PAGE);
+    grown.set(new Uint8Array(old));
+    this.buffer = grown.buffer;
+    return old.byteLength / PAGE;
+  }
+}

@@ -1,0 +1,285 @@
+import { Arena } from "./arena.js";
+import { fail, failType, show } from "./errors.js";
+import { Group, type Tensor } from "./group.js";
+import type { Kernels } from "./kernels.js";
+import { ADAM_DEFAULTS, ADAMW_DEFAULTS, readStep } from "./options.js";
+import { checkPlacement, type GroupSpec, type Pointers, readGroup } from "./params.js";
+import { placeGroup, Setup, type Variant } from "./setup.js";
+import { checkState, readState } from "./stateDict.js";
+import { Stepper, zeroGrads } from "./step.js";
+import type {
+  AdamOptions,
+  KernelKind,
+  LiveGroup,
+  ParamGroup,
+  ParamSet,
+  RuntimeOptions,
+  StateDict,
+  StepOptions,
+  StepResult,
+} from "./types.js";
+import { warnOnce } from "./warn.js";
+
+/** `Symbol.dispose`, also where the host lacks it but the helper of a transpiled `using` looks for it. */
+const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for("Symbol.dispose");
+
+/**
+ * Key of the method by which this package's other entry points reach an optimizer's tensors.
+ * @internal
+ */
+export const EXCLUSIVELY = Symbol("exclusively");
+
+type Params = ParamSet | readonly ParamGroup[];
+
+/** All that `Adam` and `AdamW` share, which is all but their defaults and the place of their decay. */
+export abstract class Optimizer {
+  /** What the steps run on. */
+  readonly kernel: KernelKind;
+  /** How many threads a step may use. */
+  readonly threads: number;
+
+  readonly #setup: Setup;
+  readonly #stepper: Stepper;
+  readonly #byName = new Map<string, Tensor>();
+  #memory: WebAssembly.Memory | undefined;
+  #groups: readonly Group[] = [];
+  #names: readonly string[] = [];
+  #live: readonly LiveGroup[] = [];
+  #busy = false;
+
+  protected constructor(setup: Setup, kernels: Kernels) {
+    if (!(setup instanceof Setup)) failType("new", "create(params, options) or createSync(params, options)", setup);
+    this.#setup = setup;
+    this.#memory = setup.memory;
+    this.#stepper = new Stepper(kernels, setup.variant.coupled);
+    this.kernel = kernels.kind;
+    this.threads = 1;
+    const { threads } = setup.runtime;
+    if (threads !== "auto" && threads > 1) warnOnce(`"threads": ${threads} were asked for, steps run on 1`);
+    this.#add(setup.groups, setup.pointers);
+  }
+
+  /** Names of all parameters, in the order they were given. */
+  get names(): readonly string[] {
+    return this.#names;
+  }
+
+  /** The linear memory that everything lies in. */
+  get memory(): WebAssembly.Memory {
+    return this.#alive();
+  }
+
+  /** The groups as they run: assign `lr`, `betas`, `eps`, `weightDecay`, `maximize`, `biasCorrection` between steps. */
+  get paramGroups(): readonly LiveGroup[] {
+    this.#alive();
+    return this.#live;
+  }
+
+  /**
+   * The values of a parameter: a writable view of linear memory, as long as the parameter, row-major. Always live when it
+   * is returned; one that was kept goes stale when `addParamGroup` grows the memory.
+   *
+   * @throws Error `ERR_UNKNOWN_NAME`, `ERR_DISPOSED`
+   */
+  param(name: string): Float32Array {
+    return this.#tensor(name).param;
+  }
+
+  /**
+   * The gradient of a parameter, which the caller fills before each step: a view as `param` returns it. A step reads it
+   * and leaves it as it is, unless `zeroGrad` is asked for.
+   *
+   * @throws Error `ERR_UNKNOWN_NAME`, `ERR_DISPOSED`
+   */
+  grad(name: string): Float32Array {
+    return this.#tensor(name).grad;
+  }
+
+  /**
+   * Adds parameters, with zero moments and a step count of their own that starts at 0. Hyper-parameters that the group
+   * leaves out are those the optimizer was created with. May grow the memory: fetch views anew afterwards.
+   *
+   * @throws TypeError, RangeError for a group `create` would refuse; nothing is added then
+   */
+  addParamGroup(group: ParamGroup): void {
+    this[EXCLUSIVELY]((groups, memory) => {
+      const { arena, hyper, runtime } = this.#setup;
+      const spec = ownCopies(readGroup("group", group, hyper, new Set(this.#names)), memory);
+      checkPlacement(
+        [spec],
+        groups.map((existing) => existing.spec),
+        runtime.memory,
+      );
+      arena?.reserve(Arena.bytes([spec]));
+      this.#add([spec], [placeGroup(spec, arena)]);
+    });
+  }
+
+  /**
+   * Updates every parameter once from its gradient (Kingma & Ba 2015; Loshchilov & Hutter 2019).
+   *
+   * @throws TypeError, RangeError for an option or a schedule's value that is not legal; Error `ERR_UNKNOWN_NAME` for a
+   * name to skip, `ERR_STEP_LIMIT` past 2^53 - 1 steps. Nothing has changed then.
+   */
+  step(options?: StepOptions): StepResult {
+    this.#enter();
+    try {
+      const checked = readStep(options);
+      if (checked.skip !== undefined) for (const name of checked.skip) this.#tensor(name);
+      return this.#stepper.step(this.#groups, checked);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  /** `step` in a promise: what `step` would throw, it rejects with. */
+  async stepAsync(options?: StepOptions): Promise<StepResult> {
+    return this.step(options);
+  }
+
+  /** Sets every gradient to zero. */
+  zeroGrad(): void {
+    this[EXCLUSIVELY](zeroGrads);
+  }
+
+  /** Copies of all moments and step counts, and the hyper-parameters: what `loadStateDict` needs to go on bit for bit. */
+  stateDict(): StateDict {
+    this.#alive();
+    return readState(this.#groups);
+  }
+
+  /**
+   * Takes over moments, step counts and hyper-parameters, by name; parameters, gradients and schedules stay. All or
+   * nothing: it throws before anything changes.
+   *
+   * @throws TypeError, RangeError naming what does not fit: an unknown or missing name, a length, a value that is not
+   * finite, a negative second moment, other groups, other `amsgrad`
+   */
+  loadStateDict(state: StateDict): void {
+    this[EXCLUSIVELY]((groups) => checkState(groups, state)());
+  }
+
+  /** Lets go of the memory, or leaves the host's alone. A second call does nothing, any other call after it throws. */
+  dispose(): void {
+    if (this.#memory === undefined) return;
+    this.#enter();
+    this.#busy = false;
+    this.#memory = undefined;
+    this.#groups = [];
+    this.#live = [];
+    this.#byName.clear();
+  }
+
+  [disposeSymbol](): void {
+    this.dispose();
+  }
+
+  /**
+   * Runs a change that nothing may come between: options, iterables and schedules are the caller's code.
+   * @internal
+   */
+  [EXCLUSIVELY]<T>(change: (groups: readonly Group[], memory: WebAssembly.Memory) => T): T {
+    const memory = this.#enter();
+    try {
+      return change(this.#groups, memory);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  #alive(): WebAssembly.Memory {
+    if (this.#memory === undefined) fail(Error, "ERR_DISPOSED", "optimizer", "one that is in use", "a disposed one");
+    return this.#memory;
+  }
+
+  #enter(): WebAssembly.Memory {
+    const memory = this.#alive();
+    if (this.#busy) fail(Error, "ERR_BUSY", "optimizer", "one that is idle", "one with a call under way");
+    this.#busy = true;
+    return memory;
+  }
+
+  #tensor(name: string): Tensor {
+    this.#alive();
+    const tensor = this.#byName.get(name);
+    if (tensor !== undefined) return tensor;
+    if (typeof name !== "string") failType("name", "a string", name);
+    fail(Error, "ERR_UNKNOWN_NAME", "name", "the name of a parameter", show(name));
+  }
+
+  #add(specs: readonly GroupSpec[], pointers: readonly Pointers[][]): void {
+    const memory = this.#alive();
+    const guard = () => {
+      this.#enter();
+      this.#busy = false;
+    };
+    const added = specs.map((spec, i) => new Group(spec, memory, pointers[i]!, guard));
+    for (const group of added) {
+      for (const tensor of group.tensors) {
+        this.#byName.set(tensor.name, tensor);
+        for (const moment of group.moments) tensor.view(tensor.at[moment]).fill(0);
+      }
+    }
+    this.#groups = [...this.#groups, ...added];
+    this.#names = Object.freeze([...this.#byName.keys()]);
+    this.#live = Object.freeze(this.#groups.map(({ live }) => live));
+  }
+}
+
+/** Values that lie in the optimizer's own memory are copied before it grows and detaches them. */
+function ownCopies(group: GroupSpec, memory: WebAssembly.Memory): GroupSpec {
+  const params = group.params.map((param) =>
+    param.data?.buffer === memory.buffer ? { ...param, data: param.data.slice() } : param,
+  );
+  return { ...group, params };
+}
+
+const ADAM: Variant = { defaults: ADAM_DEFAULTS, coupled: true };
+const ADAMW: Variant = { defaults: ADAMW_DEFAULTS, coupled: false };
+
+/**
+ * Adam (Kingma & Ba 2015), with AMSGrad on request. `weightDecay` is coupled: λθ is added to the gradient, and the adaptive
+ * step rescales it, as in `torch.optim.Adam`. Default 0. For decay that is the same for every element take `AdamW`.
+ */
+export class Adam extends Optimizer {
+  /**
+   * @param params parameters by name, an array of them, or an array of groups with hyper-parameters of their own
+   * @throws (rejects with) TypeError, RangeError for what is not legal, naming it; RangeError `ERR_OUT_OF_MEMORY` above
+   * 4 GiB; Error `ERR_KERNEL_UNAVAILABLE` for a kernel that the engine cannot run
+   */
+  static async create(params: Params, options?: AdamOptions & RuntimeOptions): Promise<Adam> {
+    const setup = new Setup(ADAM, params, options);
+    return new Adam(setup, await setup.kernels());
+  }
+
+  /** As `create`, at once: compiles on the calling thread, which takes some milliseconds the first time. */
+  static createSync(params: Params, options?: AdamOptions & RuntimeOptions): Adam {
+    const setup = new Setup(ADAM, params, options);
+    return new Adam(setup, setup.kernelsSync());
+  }
+}
+
+/**
+ * AdamW (Loshchilov & Hutter 2019): `weightDecay` is decoupled, θ ← θ − αλθ, the same for every element, as in
+ * `torch.optim.AdamW`. Default 0.01.
+ */
+export class AdamW extends Optimizer {
+  /**
+   * @param params parameters by name, an array of them, or an array of groups with hyper-parameters of their own
+   * @throws (rejects with) what `Adam.create` does
+   * @example
+   * const optimizer = await AdamW.create({ w: { shape: [784, 10] }, b: { shape: [10] } }, { lr: 1e-3 });
+   * optimizer.grad("w").set(gradient);
+   * optimizer.step({ clipNorm: 1 });
+   */
+  static async create(params: Params, options?: AdamOptions & RuntimeOptions): Promise<AdamW> {
+    const setup = new Setup(ADAMW, params, options);
+    return new AdamW(setup, await setup.kernels());
+  }
+
+  /** As `create`, at once: compiles on the calling thread, which takes some milliseconds the first time. */
+  static createSync(params: Params, options?: AdamOptions & RuntimeOptions): AdamW {
+    const setup = new Setup(ADAMW, params, options);
+    return new AdamW(setup, setup.kernelsSync());
+  }
+}

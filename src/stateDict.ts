@@ -1,0 +1,162 @@
+import { fail, failType, show } from "./errors.js";
+import { checkFinite, checkFloat32Array } from "./float32.js";
+import type { Group, Tensor } from "./group.js";
+import { CHECKS, checkCount, checkNonNegative, checkObject, type Hyper, own } from "./options.js";
+import type { GroupState, ParamState, StateDict } from "./types.js";
+
+/** Own name of a hyper-parameter, and PyTorch's. */
+const GROUP_KEYS = {
+  lr: "lr",
+  betas: "betas",
+  eps: "eps",
+  weightDecay: "weight_decay",
+  amsgrad: "amsgrad",
+  maximize: "maximize",
+  biasCorrection: "bias_correction",
+} as const satisfies Record<keyof Hyper, keyof GroupState>;
+
+/** Own name of a moment, and PyTorch's; whether it may be negative. */
+const MOMENTS = [
+  { region: "expAvg", key: "exp_avg", signed: true },
+  { region: "expAvgSq", key: "exp_avg_sq", signed: false },
+  { region: "maxExpAvgSq", key: "max_exp_avg_sq", signed: false },
+] as const;
+
+function momentsOf(group: Group) {
+  return group.hyper.amsgrad ? MOMENTS : MOMENTS.slice(0, 2);
+}
+
+/** Copies of everything a resumed run needs. */
+export function readState(groups: readonly Group[]): StateDict {
+  const state: Record<string, ParamState> = {};
+  for (const group of groups) {
+    for (const tensor of group.tensors) {
+      const entry = { step: tensor.step } as ParamState;
+      for (const { region, key } of momentsOf(group)) entry[key] = tensor.view(tensor.at[region]).slice();
+      // Not by assignment: a parameter may be called "__proto__".
+      Object.defineProperty(state, tensor.name, { value: entry, enumerable: true, configurable: true, writable: true });
+    }
+  }
+  return { state, param_groups: groups.map(readGroupState) };
+}
+
+function readGroupState(group: Group): GroupState {
+  const { hyper, tensors } = group;
+  return {
+    lr: group.currentLr(),
+    betas: [...hyper.betas],
+    eps: hyper.eps,
+    weight_decay: hyper.weightDecay,
+    amsgrad: hyper.amsgrad,
+    maximize: hyper.maximize,
+    bias_correction: hyper.biasCorrection,
+    params: tensors.map(({ name }) => name),
+  };
+}
+
+/**
+ * Checks a state dict against the groups, by name, and returns the function that applies it. Whatever is wrong throws
+ * here; every value is read exactly once, so what is applied is what was checked.
+ */
+export function checkState(groups: readonly Group[], dict: unknown): () => void {
+  const object = checkObject("state_dict", dict, ["state", "param_groups"]);
+  const applyGroups = checkGroups(groups, own(object, "param_groups"));
+
+  const state = own(object, "state");
+  if (typeof state !== "object" || state === null || Array.isArray(state)) failType("state", "an object", state);
+  const known = new Set(groups.flatMap(({ tensors }) => tensors.map(({ name }) => name)));
+  for (const name of Object.keys(state)) {
+    if (!known.has(name)) mismatch("state", "this optimizer's parameters", `an entry for ${JSON.stringify(name)}`);
+  }
+  const applyTensors = groups.flatMap((group) =>
+    group.tensors.map((tensor) => {
+      if (!Object.hasOwn(state, tensor.name)) mismatch("state", `an entry for ${JSON.stringify(tensor.name)}`, "none");
+      return checkTensor(group, tensor, own(state, tensor.name));
+    }),
+  );
+  return () => {
+    for (const apply of [...applyGroups, ...applyTensors]) apply();
+  };
+}
+
+function checkTensor(group: Group, tensor: Tensor, value: unknown): () => void {
+  const label = `state.${tensor.name}`;
+  const entry = checkObject(label, value, ["step", ...MOMENTS.map(({ key }) => key)]);
+  const step = checkCount(`${label}.step`, own(entry, "step"));
+  const moments = momentsOf(group);
+  if (moments.length < MOMENTS.length && own(entry, "max_exp_avg_sq") !== undefined) {
+    mismatch(`${label}.max_exp_avg_sq`, "none, because amsgrad is off", "values");
+  }
+  const copies = moments.map(({ region, key, signed }) => {
+    const values = checkFloat32Array(`${label}.${key}`, own(entry, key));
+    if (values.length !== tensor.length) {
+      fail(RangeError, "ERR_SHAPE_MISMATCH", `${label}.${key}`, `${tensor.length} values`, String(values.length));
+    }
+    checkFinite(`${label}.${key}`, values, signed);
+    return { region, values };
+  });
+  return () => {
+    tensor.step = step;
+    for (const { region, values } of copies) tensor.view(tensor.at[region]).set(values);
+  };
+}
+
+/** Every group of the dict must hold the same parameters as one of the optimizer's, in whatever order either lists them. */
+function checkGroups(groups: readonly Group[], value: unknown): (() => void)[] {
+  if (!Array.isArray(value)) failType("param_groups", "an array", value);
+  if (value.length !== groups.length) mismatch("param_groups", `${groups.length} groups`, String(value.length));
+  const unmatched = new Set(groups);
+  return Array.from(value, (entry: unknown, i) => {
+    const label = `param_groups[${i}]`;
+    const object = checkObject(label, entry, [...Object.values(GROUP_KEYS), "params"]);
+    const names = checkGroupNames(`${label}.params`, own(object, "params"));
+    const group = groups.find(
+      ({ tensors }) => tensors.length === names.size && tensors.every(({ name }) => names.has(name)),
+    );
+    if (group === undefined || !unmatched.delete(group)) {
+      mismatch(`${label}.params`, "the parameters of one of the optimizer's groups", show([...names].join(", ")));
+    }
+    return checkGroup(label, group, object);
+  });
+}
+
+function checkGroupNames(label: string, value: unknown): Set<string> {
+  if (!Array.isArray(value)) failType(label, "an array of names", value);
+  const names = new Set<string>();
+  for (const [i, name] of value.entries() as Iterable<[number, unknown]>) {
+    if (typeof name !== "string") failType(`${label}[${i}]`, "a name", name);
+    if (names.has(name)) fail(RangeError, "ERR_DUPLICATE_NAME", label, "every name once", `${show(name)} twice`);
+    names.add(name);
+  }
+  return names;
+}
+
+function checkGroup(label: string, group: Group, object: object): () => void {
+  const read = <K extends keyof Hyper>(key: K) => {
+    const name = `${label}.${GROUP_KEYS[key]}`;
+    const value = own(object, GROUP_KEYS[key]);
+    return CHECKS[key](name, value);
+  };
+  const lr = checkNonNegative(`${label}.lr`, own(object, "lr"));
+  const hyper = {
+    betas: read("betas"),
+    eps: read("eps"),
+    weightDecay: read("weightDecay"),
+    amsgrad: read("amsgrad"),
+    maximize: read("maximize"),
+    biasCorrection: read("biasCorrection"),
+  };
+  const { amsgrad } = group.hyper;
+  if (hyper.amsgrad !== amsgrad) {
+    mismatch(`${label}.amsgrad`, `${amsgrad}, fixed when the group was made`, String(hyper.amsgrad));
+  }
+  return () => {
+    Object.assign(group.hyper, hyper);
+    if (typeof group.hyper.lr === "number") group.hyper.lr = lr;
+    group.lastLr = lr;
+  };
+}
+
+function mismatch(label: string, expected: string, got: string): never {
+  fail(RangeError, "ERR_STATE_MISMATCH", label, expected, got);
+}

@@ -1,0 +1,59 @@
+import type { Hyper } from "./options.js";
+import { power } from "./power.js";
+
+/** What a kernel needs besides addresses, in the order of its arguments. */
+export const CONSTANTS = [
+  "beta1",
+  "oneMinusBeta1",
+  "beta2",
+  "oneMinusBeta2",
+  "stepSize",
+  "rsqrtBiasCorrection2",
+  "eps",
+  "decay",
+  "gradFactor",
+] as const;
+
+/** 1 - β^t for t = 1, 2, …; 1 without bias correction. */
+export function biasCorrection(beta: number, step: number, enabled: boolean): number {
+  return enabled ? 1 - power(beta, step) : 1;
+}
+
+/**
+ * The constants of one step of one parameter, formed in float64 from the step t (already incremented) and narrowed to
+ * float32 once, by storing them. Nothing is carried over from the step before.
+ *
+ * @param out one float32 per name in `CONSTANTS`; reused, so that a step allocates nothing
+ * @param coupled L2: `decay` is λ itself; otherwise it is 1 − lr·λ
+ * @param gradFactor clip / gradScale, negated to ascend
+ */
+export function stepConstants(
+  out: Float32Array,
+  hyper: Hyper,
+  coupled: boolean,
+  lr: number,
+  step: number,
+  gradFactor: number,
+): void {
+  const [beta1, beta2] = hyper.betas;
+  out[0] = beta1;
+  out[1] = 1 - beta1;
+  out[2] = beta2;
+  out[3] = 1 - beta2;
+  out[4] = lr / biasCorrection(beta1, step, hyper.biasCorrection);
+  out[5] = 1 / Math.sqrt(biasCorrection(beta2, step, hyper.biasCorrection));
+  out[6] = hyper.eps;
+  out[7] = coupled ? hyper.weightDecay : 1 - lr * hyper.weightDecay;
+  out[8] = gradFactor;
+}
+
+/** Whether an update of zeros leaves zeros, so that a kernel may run over padding: no 0/0, no 0·∞. */
+export function keepsZeros(constants: Float32Array): boolean {
+  return (
+    constants[6]! > 0 &&
+    Number.isFinite(constants[6]) &&
+    Number.isFinite(constants[4]) &&
+    Number.isFinite(constants[7]) &&
+    Number.isFinite(constants[8])
+  );
+}

@@ -1,26 +1,53 @@
+/** Powers below this leave 1 − β^t at 1. */
+const NEGLIGIBLE = 2 ** -64;
+/** Bits in the largest step count, 2^53 − 1. */
+const BITS = 53;
+/** Betas whose squares are kept; a run has two, a schedule over β may have any number. */
+const KEPT = 64;
+
+const tables = new Map<number, Float64Array>();
+
 /**
- * base^exponent for base in [0, 1) and a whole exponent >= 0, rounded once: square and multiply in double-double
- * (Dekker 1971), every operation of which IEEE 754 fixes. `Math.pow` is "implementation-approximated" and differs between
- * engines in the last bit; a bias correction made of it would, now and then, differ in float32.
+ * 1 − base^exponent for base in [0, 1) and a whole exponent >= 0, from a power that is rounded to float64 once.
+ *
+ * Square and multiply in double-double (Dekker 1971): every operation of it is fixed by IEEE 754. `Math.pow` is
+ * "implementation-approximated", engines differ in its last bit, and a bias correction made of it would, now and then,
+ * differ in float32. The squares depend on the base alone and are kept.
  */
-export function power(base: number, exponent: number): number {
+export function oneMinusPower(base: number, exponent: number): number {
+  const squares = squaresOf(base);
   let hi = 1;
   let lo = 0;
-  let squareHi = base;
-  let squareLo = 0;
-  for (let rest = exponent; rest > 0 && hi !== 0; rest = Math.floor(rest / 2)) {
-    if (rest % 2 === 1) {
-      const high = hi * squareHi;
-      const low = productError(hi, squareHi, high) + (hi * squareLo + lo * squareHi);
-      hi = high + low;
-      lo = low - (hi - high);
-    }
-    const high = squareHi * squareHi;
-    const low = productError(squareHi, squareHi, high) + 2 * (squareHi * squareLo);
-    squareHi = high + low;
-    squareLo = low - (squareHi - high);
+  for (let bit = 0, rest = exponent; rest > 0; bit++, rest = Math.floor(rest / 2)) {
+    if (rest % 2 === 0) continue;
+    const squareHi = squares[2 * bit]!;
+    const high = hi * squareHi;
+    if (high < NEGLIGIBLE) return 1;
+    const low = productError(hi, squareHi, high) + (hi * squares[2 * bit + 1]! + lo * squareHi);
+    hi = high + low;
+    lo = low - (hi - high);
   }
-  return hi;
+  return 1 - hi;
+}
+
+/** base^(2^k) for each bit k, as pairs of high and low part; zero from where it is negligible. */
+function squaresOf(base: number): Float64Array {
+  const known = tables.get(base);
+  if (known !== undefined) return known;
+  const squares = new Float64Array(2 * BITS);
+  let hi = base;
+  let lo = 0;
+  for (let k = 0; k < BITS && hi >= NEGLIGIBLE; k++) {
+    squares[2 * k] = hi;
+    squares[2 * k + 1] = lo;
+    const high = hi * hi;
+    const low = productError(hi, hi, high) + 2 * (hi * lo);
+    hi = high + low;
+    lo = low - (hi - high);
+  }
+  if (tables.size >= KEPT) tables.clear();
+  tables.set(base, squares);
+  return squares;
 }
 
 /** 2^27 + 1: splits a float64 into two halves of 26 bits whose products are exact. */

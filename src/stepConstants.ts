@@ -1,5 +1,5 @@
 import type { Hyper } from "./options.js";
-import { power } from "./power.js";
+import { oneMinusPower } from "./power.js";
 
 /** What a kernel needs besides addresses, in the order of its arguments. */
 export const CONSTANTS = [
@@ -16,7 +16,7 @@ export const CONSTANTS = [
 
 /** 1 - β^t for t = 1, 2, …; 1 without bias correction. */
 export function biasCorrection(beta: number, step: number, enabled: boolean): number {
-  return enabled ? 1 - power(beta, step) : 1;
+  return enabled ? oneMinusPower(beta, step) : 1;
 }
 
 /**

@@ -1,0 +1,46 @@
+/**
+ * What a step cannot be faster than: its memory traffic without its arithmetic, and its square root and division without
+ * its memory traffic. Same vocabulary, same unrolling as the kernels.
+ */
+import { div, load, or, splat, sqrt, store } from "../../assembly/lane";
+
+/** Loads param, grad, expAvg, expAvgSq and stores all but grad, unchanged. Returns something made of grad, so that its loads stay. */
+export function load_store(param: usize, grad: usize, expAvg: usize, expAvgSq: usize, length: usize): i32 {
+  let seen = splat(0);
+  for (; length >= 16; length -= 16) {
+    copy(param, expAvg, expAvgSq, 0);
+    copy(param, expAvg, expAvgSq, 16);
+    copy(param, expAvg, expAvgSq, 32);
+    copy(param, expAvg, expAvgSq, 48);
+    seen = or(or(seen, load<v128>(grad, 0)), or(load<v128>(grad, 16), or(load<v128>(grad, 32), load<v128>(grad, 48))));
+    param += 64;
+    grad += 64;
+    expAvg += 64;
+    expAvgSq += 64;
+  }
+  return v128.any_true(seen) ? 1 : 0;
+}
+
+// @ts-ignore: decorator
+@inline
+function copy(param: usize, expAvg: usize, expAvgSq: usize, offset: usize): void {
+  const p = load<v128>(param, offset), m = load<v128>(expAvg, offset), v = load<v128>(expAvgSq, offset);
+  store<v128>(param, offset, p);
+  store<v128>(expAvg, offset, m);
+  store<v128>(expAvgSq, offset, v);
+}
+
+/** One square root and one division per element of `expAvgSq`, over and over `block` elements of it, `length` in all. */
+export function sqrt_div(expAvgSq: usize, block: usize, length: usize): i32 {
+  const one = splat(1);
+  let seen = splat(0);
+  for (let done: usize = 0; done < length; done += block) {
+    for (let i: usize = 0; i < block; i += 16) {
+      const at = expAvgSq + (i << 2);
+      const a = div(one, sqrt(load<v128>(at, 0))), b = div(one, sqrt(load<v128>(at, 16)));
+      const c = div(one, sqrt(load<v128>(at, 32))), d = div(one, sqrt(load<v128>(at, 48)));
+      seen = or(or(seen, a), or(or(b, c), d));
+    }
+  }
+  return v128.any_true(seen) ? 1 : 0;
+}

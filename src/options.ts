@@ -1,4 +1,4 @@
-import { fail, failRange, failType, show } from "./errors.js";
+import { fail, failRange, failType } from "./errors.js";
 import type { AdamOptions, KernelChoice, RuntimeOptions, Schedule, StepOptions } from "./types.js";
 
 /** Hyper-parameters of a group, complete and checked. */
@@ -108,7 +108,6 @@ export const CHECKS: { readonly [K in keyof Hyper]: (label: string, value: unkno
 
 export const ADAM_KEYS = Object.keys(CHECKS) as (keyof Hyper)[];
 export const RUNTIME_KEYS = ["kernel", "threads", "memory"] as const;
-const STEP_KEYS = ["clipNorm", "gradScale", "skipNonFinite", "zeroGrad", "skip"] as const;
 
 /** The hyper-parameters in `source`, those it leaves out taken from `defaults`. `prefix` stands before each label. */
 export function readHyper(prefix: string, source: object, defaults: Readonly<Hyper>): Hyper {
@@ -173,32 +172,42 @@ const PLAIN_STEP: Step = {
   skip: undefined,
 };
 
+/** How each step option is checked. */
+const STEP_CHECKS: { readonly [K in keyof Step]: (label: string, value: unknown) => Step[K] } = {
+  clipNorm: checkNonNegative,
+  gradScale: checkGradScale,
+  skipNonFinite: checkBoolean,
+  zeroGrad: checkBoolean,
+  skip: checkNames,
+};
+const STEP_KEYS = Object.keys(STEP_CHECKS) as (keyof Step)[];
+
+/** Runs in every step: walks the few keys that are there, not all that could be. */
 export function readStep(options: StepOptions | undefined): Step {
   if (options === undefined) return PLAIN_STEP;
   checkObject("options", options, STEP_KEYS);
-  const clipNorm = own(options, "clipNorm");
-  const gradScale = given(options, "gradScale", 1);
-  const skip = own(options, "skip");
-  if (!(checkNumber("gradScale", gradScale) > 0 && (gradScale as number) < Infinity)) {
-    failRange("gradScale", "a finite number > 0", gradScale);
-  }
-  return {
-    clipNorm: clipNorm === undefined ? undefined : checkNonNegative("clipNorm", clipNorm),
-    gradScale: gradScale as number,
-    skipNonFinite: checkBoolean("skipNonFinite", given(options, "skipNonFinite", false)),
-    zeroGrad: checkBoolean("zeroGrad", given(options, "zeroGrad", false)),
-    skip: skip === undefined ? undefined : readNames(skip),
+  const step: { -readonly [K in keyof Step]: Step[K] } = { ...PLAIN_STEP };
+  const read = <K extends keyof Step>(key: K, value: unknown) => {
+    if (value !== undefined) step[key] = STEP_CHECKS[key](key, value);
   };
+  for (const key of STEP_KEYS) if (Object.hasOwn(options, key)) read(key, options[key]);
+  return step;
 }
 
-function readNames(value: unknown): ReadonlySet<string> {
+function checkGradScale(label: string, value: unknown): number {
+  const scale = checkNumber(label, value);
+  if (!(scale > 0 && scale < Infinity)) failRange(label, "a finite number > 0", scale);
+  return scale;
+}
+
+function checkNames(label: string, value: unknown): ReadonlySet<string> {
   // A string is iterable too, but its characters are not what was meant.
   if (typeof value !== "object" || value === null || !(Symbol.iterator in value)) {
-    failType("skip", "an iterable of names", value);
+    failType(label, "an iterable of names", value);
   }
   const names = new Set<string>();
   for (const name of value as Iterable<unknown>) {
-    if (typeof name !== "string") fail(TypeError, "ERR_INVALID_TYPE", "skip", "names as strings", show(name));
+    if (typeof name !== "string") failType(label, "names as strings", name);
     names.add(name);
   }
   return names;

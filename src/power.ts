@@ -5,7 +5,14 @@ const BITS = 53;
 /** Betas whose squares are kept; a run has two, a schedule over β may have any number. */
 const KEPT = 64;
 
-const tables = new Map<number, Float64Array>();
+interface Squares {
+  /** base^(2^k) for each bit k, as pairs of high and low part. */
+  readonly pairs: Float64Array;
+  /** The first 2^k whose power is negligible. */
+  readonly settled: number;
+}
+
+const tables = new Map<number, Squares>();
 
 /**
  * 1 − base^exponent for base in [0, 1) and a whole exponent >= 0, from a power that is rounded to float64 once.
@@ -15,37 +22,38 @@ const tables = new Map<number, Float64Array>();
  * differ in float32. The squares depend on the base alone and are kept.
  */
 export function oneMinusPower(base: number, exponent: number): number {
-  const squares = squaresOf(base);
+  const { pairs, settled } = squaresOf(base);
+  if (exponent >= settled) return 1;
   let hi = 1;
   let lo = 0;
   for (let bit = 0, rest = exponent; rest > 0; bit++, rest = Math.floor(rest / 2)) {
     if (rest % 2 === 0) continue;
-    const squareHi = squares[2 * bit]!;
+    const squareHi = pairs[2 * bit]!;
     const high = hi * squareHi;
-    if (high < NEGLIGIBLE) return 1;
-    const low = productError(hi, squareHi, high) + (hi * squares[2 * bit + 1]! + lo * squareHi);
+    const low = productError(hi, squareHi, high) + (hi * pairs[2 * bit + 1]! + lo * squareHi);
     hi = high + low;
     lo = low - (hi - high);
   }
   return 1 - hi;
 }
 
-/** base^(2^k) for each bit k, as pairs of high and low part; zero from where it is negligible. */
-function squaresOf(base: number): Float64Array {
+function squaresOf(base: number): Squares {
   const known = tables.get(base);
   if (known !== undefined) return known;
-  const squares = new Float64Array(2 * BITS);
+  const pairs = new Float64Array(2 * BITS);
   let hi = base;
   let lo = 0;
-  for (let k = 0; k < BITS && hi >= NEGLIGIBLE; k++) {
-    squares[2 * k] = hi;
-    squares[2 * k + 1] = lo;
+  let k = 0;
+  for (; k < BITS && hi >= NEGLIGIBLE; k++) {
+    pairs[2 * k] = hi;
+    pairs[2 * k + 1] = lo;
     const high = hi * hi;
     const low = productError(hi, hi, high) + 2 * (hi * lo);
     hi = high + low;
     lo = low - (hi - high);
   }
   if (tables.size >= KEPT) tables.clear();
+  const squares = { pairs, settled: 2 ** k };
   tables.set(base, squares);
   return squares;
 }

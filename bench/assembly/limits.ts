@@ -21,7 +21,7 @@ export function load_store(param: usize, grad: usize, expAvg: usize, expAvgSq: u
   return v128.any_true(seen) ? 1 : 0;
 }
 
-// @ts-ignore: decorator
+// @ts-expect-error: decorator
 @inline
 function copy(param: usize, expAvg: usize, expAvgSq: usize, offset: usize): void {
   const p = load<v128>(param, offset), m = load<v128>(expAvg, offset), v = load<v128>(expAvgSq, offset);

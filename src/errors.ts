@@ -19,7 +19,10 @@ export type ErrorCode =
   | "ERR_STEP_LIMIT"
   | "ERR_FIXED_OPTION"
   | "ERR_BUSY"
-  | "ERR_DISPOSED";
+  | "ERR_DISPOSED"
+  | "ERR_CHECKPOINT"
+  | "ERR_CHECKSUM"
+  | "ERR_FILE";
 
 /** What every error of this package is: `TypeError` (wrong type), `RangeError` (wrong value) or `Error` (wrong state). */
 export interface FusedAdamError extends Error {
@@ -48,6 +51,11 @@ export function failType(label: string, expected: string, value: unknown): never
 
 export function failRange(label: string, expected: string, value: unknown): never {
   fail(RangeError, "ERR_OUT_OF_RANGE", label, expected, show(value));
+}
+
+/** For state from elsewhere that does not fit. */
+export function failMismatch(label: string, expected: string, got: string): never {
+  fail(RangeError, "ERR_STATE_MISMATCH", label, expected, got);
 }
 
 const LONGEST = 60;

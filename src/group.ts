@@ -8,6 +8,7 @@ import type { LiveGroup } from "./types.js";
 export class Tensor {
   step = 0;
   readonly name: string;
+  readonly shape: readonly number[];
   readonly length: number;
   /** Elements from its start to the next tensor's: the length, and in the arena the padding. */
   readonly span: number;
@@ -23,6 +24,7 @@ export class Tensor {
     previous: Tensor | undefined,
   ) {
     this.name = spec.name;
+    this.shape = spec.shape;
     this.length = spec.length;
     this.span = spec.pointers === undefined ? padded(spec.length) : spec.length;
     this.joins =

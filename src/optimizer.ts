@@ -175,16 +175,25 @@ export abstract class Optimizer {
   }
 
   /**
-   * Runs a change that nothing may come between: options, iterables and schedules are the caller's code.
+   * Runs a change that nothing may come between: options, iterables and schedules are the caller's code. What returns a
+   * promise keeps all others out until that settles.
    * @internal
    */
   [EXCLUSIVELY]<T>(change: (groups: readonly Group[], memory: WebAssembly.Memory) => T): T {
     const memory = this.#enter();
-    try {
-      return change(this.#groups, memory);
-    } finally {
+    const leave = () => {
       this.#busy = false;
+    };
+    let result: T;
+    try {
+      result = change(this.#groups, memory);
+    } catch (error) {
+      leave();
+      throw error;
     }
+    if (result instanceof Promise) return result.finally(leave) as T;
+    leave();
+    return result;
   }
 
   #alive(): WebAssembly.Memory {

@@ -1,4 +1,4 @@
-import { fail, failType, show } from "./errors.js";
+import { fail, failMismatch, failType, show } from "./errors.js";
 import { checkFinite, checkFloat32Array } from "./float32.js";
 import type { Group, Tensor } from "./group.js";
 import { CHECKS, checkCount, checkNonNegative, checkObject, type Hyper, own } from "./options.js";
@@ -22,7 +22,8 @@ const MOMENTS = [
   { region: "maxExpAvgSq", key: "max_exp_avg_sq", signed: false },
 ] as const;
 
-function momentsOf(group: Group) {
+/** The moments that a group keeps. */
+export function momentsOf(group: Group) {
   return group.hyper.amsgrad ? MOMENTS : MOMENTS.slice(0, 2);
 }
 
@@ -40,7 +41,8 @@ export function readState(groups: readonly Group[]): StateDict {
   return { state, param_groups: groups.map(readGroupState) };
 }
 
-function readGroupState(group: Group): GroupState {
+/** A group's hyper-parameters and the names of its parameters. */
+export function readGroupState(group: Group): GroupState {
   const { hyper, tensors } = group;
   return {
     lr: group.currentLr(),
@@ -66,11 +68,11 @@ export function checkState(groups: readonly Group[], dict: unknown): () => void 
   if (typeof state !== "object" || state === null || Array.isArray(state)) failType("state", "an object", state);
   const known = new Set(groups.flatMap(({ tensors }) => tensors.map(({ name }) => name)));
   for (const name of Object.keys(state)) {
-    if (!known.has(name)) mismatch("state", "this optimizer's parameters", `an entry for ${JSON.stringify(name)}`);
+    if (!known.has(name)) failMismatch("state", "this optimizer's parameters", `an entry for ${JSON.stringify(name)}`);
   }
   const applyTensors = groups.flatMap((group) =>
     group.tensors.map((tensor) => {
-      if (!Object.hasOwn(state, tensor.name)) mismatch("state", `an entry for ${JSON.stringify(tensor.name)}`, "none");
+      if (!Object.hasOwn(state, tensor.name)) failMismatch("state", `an entry for ${JSON.stringify(tensor.name)}`, "none");
       return checkTensor(group, tensor, own(state, tensor.name));
     }),
   );
@@ -85,7 +87,7 @@ function checkTensor(group: Group, tensor: Tensor, value: unknown): () => void {
   const step = checkCount(`${label}.step`, own(entry, "step"));
   const moments = momentsOf(group);
   if (moments.length < MOMENTS.length && own(entry, "max_exp_avg_sq") !== undefined) {
-    mismatch(`${label}.max_exp_avg_sq`, "none, because amsgrad is off", "values");
+    failMismatch(`${label}.max_exp_avg_sq`, "none, because amsgrad is off", "values");
   }
   const copies = moments.map(({ region, key, signed }) => {
     const values = checkFloat32Array(`${label}.${key}`, own(entry, key));
@@ -104,7 +106,7 @@ function checkTensor(group: Group, tensor: Tensor, value: unknown): () => void {
 /** Every group of the dict must hold the same parameters as one of the optimizer's, in whatever order either lists them. */
 function checkGroups(groups: readonly Group[], value: unknown): (() => void)[] {
   if (!Array.isArray(value)) failType("param_groups", "an array", value);
-  if (value.length !== groups.length) mismatch("param_groups", `${groups.length} groups`, String(value.length));
+  if (value.length !== groups.length) failMismatch("param_groups", `${groups.length} groups`, String(value.length));
   const unmatched = new Set(groups);
   return Array.from(value, (entry: unknown, i) => {
     const label = `param_groups[${i}]`;
@@ -114,7 +116,7 @@ function checkGroups(groups: readonly Group[], value: unknown): (() => void)[] {
       ({ tensors }) => tensors.length === names.size && tensors.every(({ name }) => names.has(name)),
     );
     if (group === undefined || !unmatched.delete(group)) {
-      mismatch(`${label}.params`, "the parameters of one of the optimizer's groups", show([...names].join(", ")));
+      failMismatch(`${label}.params`, "the parameters of one of the optimizer's groups", show([...names].join(", ")));
     }
     return checkGroup(label, group, object);
   });
@@ -148,15 +150,11 @@ function checkGroup(label: string, group: Group, object: object): () => void {
   };
   const { amsgrad } = group.hyper;
   if (hyper.amsgrad !== amsgrad) {
-    mismatch(`${label}.amsgrad`, `${amsgrad}, fixed when the group was made`, String(hyper.amsgrad));
+    failMismatch(`${label}.amsgrad`, `${amsgrad}, fixed when the group was made`, String(hyper.amsgrad));
   }
   return () => {
     Object.assign(group.hyper, hyper);
     if (typeof group.hyper.lr === "number") group.hyper.lr = lr;
     group.lastLr = lr;
   };
-}
-
-function mismatch(label: string, expected: string, got: string): never {
-  fail(RangeError, "ERR_STATE_MISMATCH", label, expected, got);
 }

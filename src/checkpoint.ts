@@ -1,0 +1,57 @@
+import { checkCheckpoint } from "./checkpoint/load.js";
+import { allocate, exclusively, planCheckpoint } from "./checkpoint/save.js";
+import { failType } from "./errors.js";
+import type { Optimizer } from "./optimizer.js";
+
+export { fromOptax, type OptaxState, toOptax } from "./checkpoint/optax.js";
+export { fromTfjs, type TfjsWeight, toTfjs } from "./checkpoint/tfjs.js";
+export {
+  fromTorch,
+  type TorchGroup,
+  type TorchState,
+  type TorchStateDict,
+  toTorch,
+} from "./checkpoint/torch.js";
+
+export interface CheckpointOptions {
+  /** Whether the parameters go into it, too. Default false: only what the optimizer itself needs to go on. */
+  readonly params?: boolean | undefined;
+}
+
+/**
+ * The optimizer's state as a safetensors file: moments, step counts, hyper-parameters and, when asked for, parameters, under
+ * a checksum. Two calls without a step in between give the same bytes.
+ *
+ * @throws RangeError `ERR_NON_FINITE` for a state that would be refused when it is loaded, `ERR_DUPLICATE_NAME` where a
+ * parameter is called what another's moment is, `ERR_OUT_OF_MEMORY`; Error `ERR_BUSY`, `ERR_DISPOSED`
+ */
+export function encodeCheckpoint(optimizer: Optimizer, options?: CheckpointOptions): Uint8Array<ArrayBuffer> {
+  return exclusively(optimizer, (groups) => {
+    const { header, regions, length } = planCheckpoint(groups, optimizer.kernel, options);
+    const bytes = allocate("checkpoint", length);
+    bytes.set(header);
+    let at = header.length;
+    for (const region of regions) {
+      const view = region.bytes();
+      bytes.set(view, at);
+      at += view.length;
+    }
+    return bytes;
+  });
+}
+
+/**
+ * Takes over a checkpoint, by name and shape: moments, step counts and hyper-parameters, and the parameters if it has them.
+ * All or nothing: it throws before anything changes. Schedules stay, and nothing of `bytes` is kept.
+ *
+ * @throws RangeError `ERR_CHECKPOINT` for what is not a whole checkpoint, `ERR_CHECKSUM` for one that was changed,
+ * `ERR_SHAPE_MISMATCH`, `ERR_STATE_MISMATCH`, `ERR_NON_FINITE`, `ERR_OUT_OF_RANGE` for one that does not fit; TypeError for
+ * what is not a Uint8Array; Error `ERR_BUSY`, `ERR_DISPOSED`
+ */
+export function loadCheckpoint(optimizer: Optimizer, bytes: Uint8Array): void {
+  exclusively(optimizer, (groups) => {
+    // By tag: Node's Buffer and arrays of another realm count.
+    if (Object.prototype.toString.call(bytes) !== "[object Uint8Array]") failType("bytes", "a Uint8Array", bytes);
+    checkCheckpoint(groups, bytes)();
+  });
+}

@@ -1,0 +1,142 @@
+import { fail, show } from "../errors.js";
+import { JsonReader } from "../json.js";
+import type { Header } from "../safetensors.js";
+import type { GroupState, KernelKind } from "../types.js";
+import { Xxh32 } from "../xxh32.js";
+
+/** What a checkpoint's metadata say, besides its checksum. */
+export interface CheckpointInfo {
+  /** By name of the parameter. */
+  readonly steps: ReadonlyMap<string, number>;
+  readonly groups: readonly GroupState[];
+  /** What the steps ran on when it was saved. */
+  readonly kernel: KernelKind | undefined;
+}
+
+const FORMAT = "fused-adam";
+const VERSION = "1";
+const KERNELS: readonly string[] = ["simd", "relaxed", "scalar"] satisfies KernelKind[];
+const REQUIRED = ["format", "version", "steps", "param_groups"];
+/** Every key: in a file that may have lost its checksum to an error, an unknown one could be what has become of it. */
+const KEYS = ["checksum", "kernel", ...REQUIRED];
+
+const ALGORITHM = "xxh32:";
+/** What stands for the digits while the checksum is computed. */
+const ZERO_DIGITS = new Uint8Array(8).fill(0x30);
+/** Where the digits stand in a file written here: the checksum is the first of the metadata. */
+export const DIGITS_AT = `12345678{"__metadata__":{"checksum":"${ALGORITHM}`.length;
+
+export function isCheckpoint(header: Header): boolean {
+  return header.metadata.get("format") === FORMAT;
+}
+
+/** The metadata, the digits of the checksum still to be filled in. */
+export function writeMetadata(info: CheckpointInfo): Map<string, string> {
+  const steps = [...info.steps].map(([name, step]) => `${JSON.stringify(name)}:${step}`);
+  const metadata = new Map([
+    ["checksum", `${ALGORITHM}00000000`],
+    ["format", FORMAT],
+    ["version", VERSION],
+  ]);
+  if (info.kernel !== undefined) metadata.set("kernel", info.kernel);
+  metadata.set("steps", `{${steps.join(",")}}`);
+  metadata.set("param_groups", `[${info.groups.map(writeGroup).join(",")}]`);
+  return metadata;
+}
+
+function writeGroup(group: GroupState): string {
+  const json = (value: unknown): string => {
+    if (Object.is(value, -0)) return "-0";
+    return Array.isArray(value) ? `[${value.map(json).join(",")}]` : JSON.stringify(value);
+  };
+  return `{${Object.entries(group).map(([key, value]) => `"${key}":${json(value)}`)}}`;
+}
+
+/**
+ * The metadata of a checkpoint. That names, steps and hyper-parameters are legal and fit an optimizer is for `checkState` to say.
+ *
+ * @throws RangeError `ERR_CHECKPOINT` naming what is missing, unknown or malformed
+ */
+export function readMetadata({ metadata }: Header): CheckpointInfo {
+  for (const key of REQUIRED) if (!metadata.has(key)) invalid(key, "an entry in the metadata", "none");
+  for (const key of metadata.keys()) {
+    if (!KEYS.includes(key)) invalid("__metadata__", `only the keys ${KEYS.join(", ")}`, `the key ${show(key)}`);
+  }
+  const [format, version, kernel] = ["format", "version", "kernel"].map((key) => metadata.get(key));
+  if (format !== FORMAT) invalid("format", `"${FORMAT}"`, show(format));
+  if (version !== VERSION) invalid("version", `"${VERSION}"`, show(version));
+  if (kernel !== undefined && !KERNELS.includes(kernel))
+    invalid("kernel", `one of ${KERNELS.join(", ")}`, show(kernel));
+
+  const steps = new Map<string, number>();
+  const stepReader = new JsonReader("steps", metadata.get("steps")!);
+  stepReader.object((name) => steps.set(name, stepReader.count()));
+  stepReader.end();
+
+  const groups: GroupState[] = [];
+  const groupReader = new JsonReader("param_groups", metadata.get("param_groups")!);
+  groupReader.array(() => groups.push(readGroup(groupReader)));
+  groupReader.end();
+  return { steps, groups, kernel: kernel as KernelKind | undefined };
+}
+
+const GROUP_READERS = {
+  lr: (reader) => reader.number(),
+  betas: (reader) => readArray(reader, () => reader.number()) as [number, number],
+  eps: (reader) => reader.number(),
+  weight_decay: (reader) => reader.number(),
+  amsgrad: (reader) => reader.boolean(),
+  maximize: (reader) => reader.boolean(),
+  bias_correction: (reader) => reader.boolean(),
+  params: (reader) => readArray(reader, () => reader.string()),
+} satisfies { [K in keyof GroupState]: (reader: JsonReader) => GroupState[K] };
+
+function readGroup(reader: JsonReader): GroupState {
+  const group: Partial<Record<keyof GroupState, unknown>> = {};
+  reader.object((key) => {
+    if (!Object.hasOwn(GROUP_READERS, key)) reader.unknownKey(key, Object.keys(GROUP_READERS));
+    group[key as keyof GroupState] = GROUP_READERS[key as keyof GroupState](reader);
+  });
+  return group as GroupState;
+}
+
+function readArray<T>(reader: JsonReader, read: () => T): T[] {
+  const items: T[] = [];
+  reader.array(() => items.push(read()));
+  return items;
+}
+
+/** A file's checksum, and where its digits stand: they count as zeros in what it is computed of. */
+export interface Checksum {
+  readonly digits: string;
+  readonly at: number;
+}
+
+/** @throws RangeError `ERR_CHECKPOINT` for one of another kind, or digits that are not written as they are meant */
+export function checksumOf(header: Header, start: Uint8Array): Checksum | undefined {
+  const value = header.metadata.get("checksum");
+  if (value === undefined) return undefined;
+  const digits = /^xxh32:([0-9a-f]{8})$/.exec(value)?.[1];
+  if (digits === undefined) invalid("checksum", `"${ALGORITHM}" and eight digits in 0-9a-f`, show(value));
+  const at = header.metadataOffset("checksum") + ALGORITHM.length;
+  const written = String.fromCharCode(...start.subarray(at, at + digits.length));
+  if (written !== digits) invalid("checksum", "digits without escapes", show(written));
+  return { digits, at };
+}
+
+/** The checksum's start: over bytes that have its digits at `at`. */
+export function hashAround(at: number, bytes: Uint8Array): Xxh32 {
+  return new Xxh32()
+    .update(bytes.subarray(0, at))
+    .update(ZERO_DIGITS)
+    .update(bytes.subarray(at + ZERO_DIGITS.length));
+}
+
+/** @throws RangeError `ERR_CHECKSUM` */
+export function checkDigits(computed: string, found: string): void {
+  if (computed !== found) fail(RangeError, "ERR_CHECKSUM", "checksum", `${ALGORITHM}${computed}`, ALGORITHM + found);
+}
+
+function invalid(label: string, expected: string, got: string): never {
+  fail(RangeError, "ERR_CHECKPOINT", label, expected, got);
+}

@@ -1,0 +1,92 @@
+import { fail, failMismatch, show } from "../errors.js";
+import { checkFinite } from "../float32.js";
+import type { Group } from "../group.js";
+import { type Header, parseHeader, type TensorEntry } from "../safetensors.js";
+import { checkState, momentsOf } from "../stateDict.js";
+import type { ParamState, StateDict } from "../types.js";
+import { checkDigits, checksumOf, hashAround, readMetadata } from "./format.js";
+
+/** Checks a checkpoint, and against the groups, and returns the function that applies it. */
+export function checkCheckpoint(groups: readonly Group[], bytes: Uint8Array): () => void {
+  const header = parseHeader(bytes);
+  const checksum = checksumOf(header, bytes);
+  if (checksum !== undefined) checkDigits(hashAround(checksum.at, bytes).digest(), checksum.digits);
+  const tensors = new Tensors(header, bytes);
+  const applyState = checkState(groups, stateOf(groups, header, tensors));
+  const applyParams = checkParams(groups, tensors);
+  tensors.end();
+  return () => {
+    applyState();
+    applyParams();
+  };
+}
+
+/** The file's state in the form of a state dict; what is wrong in a dict is left for `checkState` to find. */
+function stateOf(groups: readonly Group[], header: Header, tensors: Tensors): StateDict {
+  const { steps, groups: param_groups } = readMetadata(header);
+  const entries = groups.flatMap((group) =>
+    group.tensors.map(({ name, shape }) => {
+      const step = steps.get(name);
+      if (step === undefined) failMismatch("steps", `an entry for ${show(name)}`, "none");
+      const entry: Partial<ParamState> = { step };
+      for (const { key } of momentsOf(group)) entry[key] = tensors.take(`${name}.${key}`, shape);
+      return [name, entry as ParamState] as const;
+    }),
+  );
+  // Not by assignment: a parameter may be called "__proto__".
+  const state = Object.fromEntries(entries);
+  for (const name of steps.keys()) {
+    if (!Object.hasOwn(state, name)) failMismatch("steps", "only this optimizer's parameters", show(name));
+  }
+  return { state, param_groups: [...param_groups] };
+}
+
+/** Parameters come all or not at all. */
+function checkParams(groups: readonly Group[], file: Tensors): () => void {
+  const tensors = groups.flatMap((group) => group.tensors);
+  if (!tensors.some(({ name }) => file.left(name))) return () => {};
+  const params = tensors.map((tensor) => ({ tensor, values: file.take(tensor.name, tensor.shape) }));
+  for (const { tensor, values } of params) checkFinite(tensor.name, values, true);
+  return () => {
+    for (const { tensor, values } of params) tensor.param.set(values);
+  };
+}
+
+/** A file's tensors, each to be taken once. */
+class Tensors {
+  readonly #left: Map<string, TensorEntry>;
+
+  constructor(
+    header: Header,
+    readonly bytes: Uint8Array,
+  ) {
+    this.#left = new Map(header.tensors);
+  }
+
+  left(name: string): boolean {
+    return this.#left.has(name);
+  }
+
+  take(name: string, shape: readonly number[]): Float32Array {
+    const entry = this.#left.get(name);
+    if (entry === undefined) failMismatch("file", `a tensor ${show(name)}`, "none");
+    this.#left.delete(name);
+    if (entry.dtype !== "F32") failMismatch(name, "elements of type F32", entry.dtype);
+    if (entry.shape.length !== shape.length || entry.shape.some((size, i) => size !== shape[i])) {
+      fail(RangeError, "ERR_SHAPE_MISMATCH", name, `shape ${showShape(shape)}`, showShape(entry.shape));
+    }
+    const { buffer, byteOffset } = this.bytes;
+    const at = byteOffset + entry.start;
+    if (at % 4 === 0) return new Float32Array(buffer, at, (entry.end - entry.start) / 4);
+    return new Float32Array(new Uint8Array(this.bytes.subarray(entry.start, entry.end)).buffer);
+  }
+
+  end(): void {
+    for (const name of this.#left.keys())
+      failMismatch("file", "only tensors of this optimizer's parameters", show(name));
+  }
+}
+
+function showShape(shape: readonly number[]): string {
+  return `[${shape.slice(0, 16).join(", ")}${shape.length > 16 ? ", …" : ""}]`;
+}

@@ -1,0 +1,117 @@
+import { failMismatch, failType, show } from "../errors.js";
+import { checkFloat32Array } from "../float32.js";
+import { checkCount, checkNumber, own } from "../options.js";
+import type { GroupState, ParamState, StateDict } from "../types.js";
+import { checkNames } from "./names.js";
+
+/** One parameter's state as `torch.optim.Adam` and `torch.optim.AdamW` keep it, tensors flat and row-major. */
+export interface TorchState {
+  /** A number, or a tensor of one element, as newer releases have it. */
+  step: number | ArrayLike<number>;
+  exp_avg: Float32Array;
+  exp_avg_sq: Float32Array;
+  max_exp_avg_sq?: Float32Array;
+}
+
+/** A group of `torch.optim.Adam` or `torch.optim.AdamW`; keys that only concern how torch runs may stand beside these. */
+export interface TorchGroup {
+  lr: number;
+  betas: [number, number];
+  eps: number;
+  weight_decay: number;
+  amsgrad?: boolean;
+  maximize?: boolean;
+  params: number[];
+  [key: string]: unknown;
+}
+
+/** The layout of `optimizer.state_dict()` in PyTorch: parameters are integers, counted through the groups. */
+export interface TorchStateDict {
+  state: Record<number, TorchState>;
+  param_groups: TorchGroup[];
+}
+
+/**
+ * A state dict in PyTorch's layout, for `load_state_dict` after its arrays have become tensors.
+ *
+ * @param names the parameters in PyTorch's order, group by group: that of `model.named_parameters()` if there is one group
+ * @throws RangeError `ERR_STATE_MISMATCH` where names and state differ, where a group's parameters do not stand together,
+ * and for `biasCorrection: false`, which PyTorch does not have
+ */
+export function toTorch(stateDict: StateDict, names: readonly string[]): TorchStateDict {
+  const index = checkNames(names, Object.keys(stateDict.state));
+  const param_groups = stateDict.param_groups.map(({ params, bias_correction, ...hyper }, i): TorchGroup => {
+    if (!bias_correction) failMismatch(`param_groups[${i}].bias_correction`, "true, as always in PyTorch", "false");
+    return { ...hyper, params: params.map((name) => index.get(name)!).sort((a, b) => a - b) };
+  });
+  param_groups.sort((a, b) => (a.params[0] ?? 0) - (b.params[0] ?? 0));
+  const order = param_groups.flatMap(({ params }) => params);
+  if (order.some((param, i) => param !== i)) failMismatch("names", "the parameters group by group", "another order");
+  return {
+    state: Object.fromEntries(names.map((name, i) => [i, { ...stateDict.state[name]! }])),
+    param_groups,
+  };
+}
+
+/**
+ * A state dict of ours from PyTorch's, for `loadStateDict`. Nothing is copied: `loadStateDict` does that.
+ *
+ * @param names the parameters in PyTorch's order, group by group
+ * @throws TypeError, RangeError `ERR_STATE_MISMATCH` naming what does not fit; also for a parameter that PyTorch has not stepped
+ * yet and therefore keeps no state for
+ */
+export function fromTorch(torchStateDict: TorchStateDict, names: readonly string[]): StateDict {
+  const { state, param_groups } = torchStateDict;
+  if (!Array.isArray(param_groups)) failType("param_groups", "an array", param_groups);
+  if (typeof state !== "object" || state === null) failType("state", "an object", state);
+  const order = param_groups.flatMap(({ params }) => params);
+  if (order.length !== names.length || new Set(order).size !== order.length) {
+    failMismatch("param_groups", `${names.length} parameters, each once`, `${order.length}`);
+  }
+  checkNames(names, names);
+  // PyTorch itself goes by position, too: its integers may be any, as long as groups and state agree.
+  const nameOf = new Map(order.map((param, i) => [param, names[i]!]));
+  const entries = order.map((param) => {
+    const entry = own(state, String(param)) as TorchState | undefined;
+    const label = `state[${param}]`;
+    if (entry === undefined) {
+      failMismatch(label, `the state of ${show(nameOf.get(param))}`, "none: PyTorch has not stepped it yet");
+    }
+    return [nameOf.get(param)!, readState(label, entry)] as const;
+  });
+  return {
+    state: Object.fromEntries(entries),
+    param_groups: param_groups.map(
+      ({ lr, betas, eps, weight_decay, amsgrad = false, maximize = false, params }): GroupState => ({
+        lr,
+        betas,
+        eps,
+        weight_decay,
+        amsgrad,
+        maximize,
+        bias_correction: true,
+        params: params.map((param) => nameOf.get(param)!),
+      }),
+    ),
+  };
+}
+
+function readState(label: string, entry: TorchState): ParamState {
+  const { exp_avg, exp_avg_sq, max_exp_avg_sq } = entry;
+  const state: ParamState = {
+    step: readStep(`${label}.step`, entry.step),
+    exp_avg: checkFloat32Array(`${label}.exp_avg`, exp_avg),
+    exp_avg_sq: checkFloat32Array(`${label}.exp_avg_sq`, exp_avg_sq),
+  };
+  if (max_exp_avg_sq !== undefined) {
+    state.max_exp_avg_sq = checkFloat32Array(`${label}.max_exp_avg_sq`, max_exp_avg_sq);
+  }
+  return state;
+}
+
+function readStep(label: string, value: unknown): number {
+  if (typeof value !== "object" || value === null) return checkCount(label, value);
+  const { length } = value as ArrayLike<number>;
+  if (length !== 1) failMismatch(label, "a number or one element", show(value));
+  return checkCount(label, checkNumber(label, (value as ArrayLike<number>)[0]));
+}

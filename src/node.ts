@@ -1,0 +1,96 @@
+import { fileURLToPath } from "node:url";
+import { DIGITS_AT, hashAround } from "./checkpoint/format.js";
+import { checkCheckpoint } from "./checkpoint/load.js";
+import { allocate, exclusively, type Plan, planCheckpoint } from "./checkpoint/save.js";
+import type { CheckpointOptions } from "./checkpoint.js";
+import { fail, failType } from "./errors.js";
+import { type Append, replaceFile } from "./node/atomicFile.js";
+import { failFile, inFile } from "./node/errors.js";
+import { withFile } from "./node/readFile.js";
+import type { Optimizer } from "./optimizer.js";
+import { headerEnd, PREFIX } from "./safetensors.js";
+
+export type { CheckpointOptions } from "./checkpoint.js";
+
+/** Bytes that are copied out of linear memory at a time. */
+const CHUNK = 1 << 20;
+
+/**
+ * Writes a checkpoint so that after a crash at any moment the path holds the whole old or the whole new file: a temporary
+ * file in the same folder, flushed to disk, renamed over, the folder flushed. Goes tensor by tensor from linear memory,
+ * one megabyte at a time. Until the promise settles the optimizer refuses to step (`ERR_BUSY`), and nothing may write to
+ * its parameters; if something does, that is noticed, the promise rejects and the old file stays.
+ *
+ * @param path a path, or a `file:` URL
+ * @throws (rejects with) what `encodeCheckpoint` throws, before a file is touched; Error `ERR_FILE` naming the path, with
+ * what the file system said as its `cause`
+ */
+export async function saveCheckpointFile(
+  path: string | URL,
+  optimizer: Optimizer,
+  options?: CheckpointOptions,
+): Promise<void> {
+  const target = checkPath(path);
+  return exclusively(optimizer, async (groups) => {
+    const plan = planCheckpoint(groups, optimizer.kernel, options);
+    try {
+      await replaceFile(target, (append) => writePlan(plan, target, append));
+    } catch (cause) {
+      failFile(target, "a file that can be written", cause);
+    }
+  });
+}
+
+/**
+ * Reads a checkpoint and takes it over as `loadCheckpoint` does: all or nothing.
+ *
+ * @param path a path, or a `file:` URL
+ * @throws (rejects with) what `loadCheckpoint` throws, the path before the label; Error `ERR_FILE` naming the path, with
+ * what the file system said as its `cause`
+ */
+export async function loadCheckpointFile(path: string | URL, optimizer: Optimizer): Promise<void> {
+  const source = checkPath(path);
+  exclusively(optimizer, () => {});
+  const bytes = await withFile(source, async (length, read) => {
+    const start = new Uint8Array(Math.min(PREFIX, length));
+    await read(start, 0);
+    inFile(source, () => headerEnd(start, length));
+    const whole = allocate(source, length);
+    await read(whole, 0);
+    return whole;
+  });
+  exclusively(optimizer, (groups) => inFile(source, () => checkCheckpoint(groups, bytes))());
+}
+
+function checkPath(path: unknown): string {
+  if (path instanceof URL) return fileURLToPath(path);
+  if (typeof path !== "string" || path === "") failType("path", "a path or a file: URL", path);
+  return path;
+}
+
+async function writePlan({ header, regions, digits }: Plan, path: string, append: Append): Promise<void> {
+  await append(header);
+  const hash = hashAround(DIGITS_AT, header);
+  const chunk = new Uint8Array(CHUNK);
+  let filled = 0;
+  // What is hashed is the copy that is written, not what may be in its place a moment later.
+  const flush = async () => {
+    const bytes = chunk.subarray(0, filled);
+    hash.update(bytes);
+    await append(bytes);
+    filled = 0;
+  };
+  for (const region of regions) {
+    const { length } = region.bytes();
+    for (let at = 0; at < length; ) {
+      // A new view every time: between two writes a host's memory may have grown.
+      const piece = region.bytes().subarray(at, at + CHUNK - filled);
+      chunk.set(piece, filled);
+      filled += piece.length;
+      at += piece.length;
+      if (filled === CHUNK) await flush();
+    }
+  }
+  await flush();
+  if (hash.digest() !== digits) fail(Error, "ERR_BUSY", path, "values that stay as they are while saved", "others");
+}

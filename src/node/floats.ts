@@ -1,0 +1,34 @@
+/** Bits of the exponent and of the mantissa; the sign is the one bit more. `finite`: no infinities, NaN is all ones (OCP E4M3). */
+const SMALL = {
+  F16: { exponent: 5, mantissa: 10, finite: false },
+  BF16: { exponent: 8, mantissa: 7, finite: false },
+  F8_E5M2: { exponent: 5, mantissa: 2, finite: false },
+  F8_E4M3: { exponent: 4, mantissa: 3, finite: true },
+} as const;
+
+type Floats = Float64Array | Float32Array;
+
+/** Makes numbers of a float type's bytes, aligned, little-endian, whole elements; undefined for every other type. */
+export function floatReader(dtype: string): ((bytes: Uint8Array<ArrayBuffer>) => Floats) | undefined {
+  if (dtype === "F64") return ({ buffer, byteOffset, length }) => new Float64Array(buffer, byteOffset, length / 8);
+  if (dtype === "F32") return ({ buffer, byteOffset, length }) => new Float32Array(buffer, byteOffset, length / 4);
+  if (!Object.hasOwn(SMALL, dtype)) return undefined;
+  const values = valuesOf(SMALL[dtype as keyof typeof SMALL]);
+  if (values.length === 256) return (bytes) => Float64Array.from(bytes, (code) => values[code]!);
+  return ({ buffer, byteOffset, length }) =>
+    Float64Array.from(new Uint16Array(buffer, byteOffset, length / 2), (code) => values[code]!);
+}
+
+/** Every value of a small float type, by its bits. */
+function valuesOf({ exponent, mantissa, finite }: (typeof SMALL)[keyof typeof SMALL]): Float64Array {
+  const top = 2 ** exponent - 1;
+  const bias = 2 ** (exponent - 1) - 1;
+  const one = 2 ** mantissa;
+  return Float64Array.from({ length: 2 ** (1 + exponent + mantissa) }, (_, bits) => {
+    const e = (bits >> mantissa) & top;
+    const m = bits & (one - 1);
+    const sign = bits >> (exponent + mantissa) ? -1 : 1;
+    if (e === top && (finite ? m === one - 1 : true)) return finite || m !== 0 ? Number.NaN : sign * Infinity;
+    return sign * (e === 0 ? (m / one) * 2 ** (1 - bias) : (1 + m / one) * 2 ** (e - bias));
+  });
+}

@@ -1,5 +1,5 @@
 import { fail } from "./errors.js";
-import { type GroupSpec, NONE, type Pointers } from "./params.js";
+import { type GroupSpec, NONE, type Pointers, regionCount } from "./params.js";
 
 const PAGE = 65536;
 const LIMIT = 65536 * PAGE;
@@ -37,7 +37,7 @@ export class Arena {
 
   /** Bytes that `place` takes for these groups. */
   static bytes(groups: readonly GroupSpec[]): number {
-    return groups.reduce((sum, group) => sum + 4 * groupLength(group) * regions(group), 0);
+    return groups.reduce((sum, group) => sum + 4 * groupLength(group) * regionCount(group.hyper), 0);
   }
 
   /** Makes room for `bytes` more, or throws and leaves everything as it was. Detaches views when it grows. */
@@ -68,17 +68,13 @@ export class Arena {
       param += 4 * padded(length);
       return pointers;
     });
-    this.#top += regions(group) * stride;
+    this.#top += regionCount(group.hyper) * stride;
     return placed;
   }
 }
 
 function groupLength(group: GroupSpec): number {
   return group.params.reduce((sum, { length }) => sum + padded(length), 0);
-}
-
-function regions(group: GroupSpec): number {
-  return group.hyper.amsgrad ? 5 : 4;
 }
 
 function createMemory(bytes: number): WebAssembly.Memory {
@@ -93,8 +89,7 @@ function createMemory(bytes: number): WebAssembly.Memory {
 }
 
 function outOfMemory(bytes: number, cause?: unknown): never {
-  const limit = `at most ${LIMIT} bytes (4 GiB) in one optimizer, as far as the host grants them`;
-  const expected = `${limit}; several optimizers can share the work`;
+  const expected = `at most ${LIMIT} bytes that the host grants (several optimizers can share the work)`;
   fail(RangeError, "ERR_OUT_OF_MEMORY", "params", expected, `${bytes} bytes`, cause);
 }
 

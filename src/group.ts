@@ -1,7 +1,7 @@
 import { padded } from "./arena.js";
 import { fail } from "./errors.js";
-import { CHECKS, checkNonNegative, type Hyper } from "./options.js";
-import { type GroupSpec, type ParamSpec, type Pointers, REGIONS } from "./params.js";
+import { ADAM_KEYS, CHECKS, checkNonNegative, type Hyper } from "./options.js";
+import { type GroupSpec, type ParamSpec, type Pointers, REGIONS, regionCount } from "./params.js";
 import type { LiveGroup } from "./types.js";
 
 /** A parameter in linear memory, with its own step count. */
@@ -14,8 +14,7 @@ export class Tensor {
   readonly span: number;
   /** Whether all its regions begin where the previous tensor's spans end, so that one kernel call can do both. */
   readonly joins: boolean;
-  #param: Float32Array | undefined;
-  #grad: Float32Array | undefined;
+  readonly #views: { -readonly [R in keyof Pointers]?: Float32Array } = {};
 
   constructor(
     readonly memory: WebAssembly.Memory,
@@ -31,19 +30,13 @@ export class Tensor {
       previous !== undefined && REGIONS.every((region) => at[region] === follows(previous.at[region], previous.span));
   }
 
-  get param(): Float32Array {
-    if (this.#param?.buffer !== this.memory.buffer) this.#param = this.view(this.at.param);
-    return this.#param!;
-  }
-
-  get grad(): Float32Array {
-    if (this.#grad?.buffer !== this.memory.buffer) this.#grad = this.view(this.at.grad);
-    return this.#grad!;
-  }
-
-  /** A view of one of its regions, good until memory grows. */
-  view(offset: number): Float32Array {
-    return new Float32Array(this.memory.buffer, offset, this.length);
+  /** A live view of one of its regions: the same one until memory has grown. */
+  view(region: keyof Pointers): Float32Array {
+    const known = this.#views[region];
+    if (known?.buffer === this.memory.buffer) return known;
+    const view = new Float32Array(this.memory.buffer, this.at[region], this.length);
+    this.#views[region] = view;
+    return view;
   }
 }
 
@@ -74,8 +67,8 @@ export class Group {
       tensors.push(new Tensor(memory, param, pointers[i]!, tensors[i - 1]));
     });
     this.tensors = tensors;
-    this.moments = REGIONS.slice(2, this.hyper.amsgrad ? 5 : 4);
-    this.live = new LiveView(this, guard);
+    this.moments = REGIONS.slice(2, regionCount(this.hyper));
+    this.live = liveView(this, guard);
   }
 
   /** The learning rate at step t of the group: the number, or the schedule's value, checked. */
@@ -98,68 +91,24 @@ export class Group {
   }
 }
 
-class LiveView implements LiveGroup {
-  readonly params: readonly string[];
-  readonly #group: Group;
-  readonly #guard: () => void;
-
-  constructor(group: Group, guard: () => void) {
-    this.#group = group;
-    this.#guard = guard;
-    this.params = Object.freeze(group.tensors.map(({ name }) => name));
+/** Accessors over the group's hyper-parameters, enumerable like the plain properties they stand for. */
+function liveView(group: Group, guard: () => void): LiveGroup {
+  const view = { params: Object.freeze(group.tensors.map(({ name }) => name)) };
+  for (const key of ADAM_KEYS) {
+    Object.defineProperty(view, key, {
+      enumerable: true,
+      get: () => group.hyper[key],
+      set(value: unknown) {
+        guard();
+        const checked = CHECKS[key](key, value);
+        // Its memory is laid out when the group is made.
+        if (key === "amsgrad" && checked !== group.hyper.amsgrad) {
+          fail(Error, "ERR_FIXED_OPTION", key, `${group.hyper.amsgrad}, fixed when the group was made`, String(value));
+        }
+        Object.assign(group.hyper, { [key]: checked });
+        if (key === "lr") group.lastLr = undefined;
+      },
+    });
   }
-
-  get lr() {
-    return this.#group.hyper.lr;
-  }
-  set lr(value) {
-    this.#set("lr", value);
-    this.#group.lastLr = undefined;
-  }
-  get betas() {
-    return this.#group.hyper.betas;
-  }
-  set betas(value) {
-    this.#set("betas", value);
-  }
-  get eps() {
-    return this.#group.hyper.eps;
-  }
-  set eps(value) {
-    this.#set("eps", value);
-  }
-  get weightDecay() {
-    return this.#group.hyper.weightDecay;
-  }
-  set weightDecay(value) {
-    this.#set("weightDecay", value);
-  }
-  get maximize() {
-    return this.#group.hyper.maximize;
-  }
-  set maximize(value) {
-    this.#set("maximize", value);
-  }
-  get biasCorrection() {
-    return this.#group.hyper.biasCorrection;
-  }
-  set biasCorrection(value) {
-    this.#set("biasCorrection", value);
-  }
-  get amsgrad() {
-    return this.#group.hyper.amsgrad;
-  }
-  /** Its memory is laid out when the group is made; assigning says so, rather than that a property has no setter. */
-  set amsgrad(value: boolean) {
-    this.#guard();
-    const fixed = this.#group.hyper.amsgrad;
-    if (CHECKS.amsgrad("amsgrad", value) !== fixed) {
-      fail(Error, "ERR_FIXED_OPTION", "amsgrad", `${fixed}, fixed when the group was made`, String(value));
-    }
-  }
-
-  #set<K extends keyof Hyper>(key: K, value: unknown): void {
-    this.#guard();
-    this.#group.hyper[key] = CHECKS[key](key, value) as Hyper[K];
-  }
+  return Object.freeze(view) as LiveGroup;
 }

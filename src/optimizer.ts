@@ -82,7 +82,7 @@ export abstract class Optimizer {
    * @throws Error `ERR_UNKNOWN_NAME`, `ERR_DISPOSED`
    */
   param(name: string): Float32Array {
-    return this.#tensor(name).param;
+    return this.#tensor(name).view("param");
   }
 
   /**
@@ -92,7 +92,7 @@ export abstract class Optimizer {
    * @throws Error `ERR_UNKNOWN_NAME`, `ERR_DISPOSED`
    */
   grad(name: string): Float32Array {
-    return this.#tensor(name).grad;
+    return this.#tensor(name).view("grad");
   }
 
   /**
@@ -226,7 +226,7 @@ export abstract class Optimizer {
     for (const group of added) {
       for (const tensor of group.tensors) {
         this.#byName.set(tensor.name, tensor);
-        for (const moment of group.moments) tensor.view(tensor.at[moment]).fill(0);
+        for (const moment of group.moments) tensor.view(moment).fill(0);
       }
     }
     this.#groups = [...this.#groups, ...added];

@@ -24,6 +24,7 @@ export const ADAM_DEFAULTS: Readonly<Hyper> = {
 };
 export const ADAMW_DEFAULTS: Readonly<Hyper> = { ...ADAM_DEFAULTS, weightDecay: 0.01 };
 
+const PAIR = "an array of two numbers";
 const KERNELS = ["auto", "simd", "relaxed", "scalar"];
 
 /** The property if it is the object's own: a polluted `Object.prototype` sets no option. */
@@ -37,11 +38,20 @@ function given(object: object, key: string, fallback: unknown): unknown {
   return value === undefined ? fallback : value;
 }
 
+/** A record: neither null nor an array of any kind. */
+export function isRecord(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
+}
+
+/** The elements of an array, holes as undefined, so that the next check meets them. */
+export function checkArray(label: string, value: unknown, expected: string): unknown[] {
+  if (!Array.isArray(value)) failType(label, expected, value);
+  return Array.from(value);
+}
+
 /** An object whose own keys are all known, so that no misspelt option is silently left out. */
 export function checkObject(label: string, value: unknown, known: readonly string[]): object {
-  if (typeof value !== "object" || value === null || Array.isArray(value) || ArrayBuffer.isView(value)) {
-    failType(label, "an object", value);
-  }
+  if (!isRecord(value)) failType(label, "an object", value);
   for (const key of Object.keys(value)) {
     if (!known.includes(key)) {
       fail(
@@ -85,14 +95,13 @@ function checkLr(label: string, value: unknown): number | Schedule {
 }
 
 function checkBetas(label: string, value: unknown): readonly [number, number] {
-  if (!Array.isArray(value)) failType(label, "an array of two numbers", value);
-  if (value.length !== 2) failRange(label, "an array of two numbers", value);
-  const pair = [0, 1].map((i) => {
-    const beta = checkNumber(`${label}[${i}]`, own(value, String(i)));
-    if (!(beta >= 0 && beta < 1)) failRange(`${label}[${i}]`, "a number in [0, 1)", beta);
-    return beta;
+  const betas = checkArray(label, value, PAIR);
+  if (betas.length !== 2) failRange(label, PAIR, value);
+  betas.forEach((beta, i) => {
+    const number = checkNumber(`${label}[${i}]`, beta);
+    if (!(number >= 0 && number < 1)) failRange(`${label}[${i}]`, "a number in [0, 1)", number);
   });
-  return Object.freeze(pair) as unknown as readonly [number, number];
+  return Object.freeze(betas) as readonly [number, number];
 }
 
 /** How each hyper-parameter is checked, whether it comes with options, by assignment or from a state dict. */
@@ -111,19 +120,11 @@ export const RUNTIME_KEYS = ["kernel", "threads", "memory"] as const;
 
 /** The hyper-parameters in `source`, those it leaves out taken from `defaults`. `prefix` stands before each label. */
 export function readHyper(prefix: string, source: object, defaults: Readonly<Hyper>): Hyper {
-  const read = <K extends keyof Hyper>(key: K): Hyper[K] => {
+  const read = (key: keyof Hyper) => {
     const value = own(source, key);
-    return value === undefined ? defaults[key] : CHECKS[key](prefix + key, value);
+    return [key, value === undefined ? defaults[key] : CHECKS[key](prefix + key, value)];
   };
-  return {
-    lr: read("lr"),
-    betas: read("betas"),
-    eps: read("eps"),
-    weightDecay: read("weightDecay"),
-    amsgrad: read("amsgrad"),
-    maximize: read("maximize"),
-    biasCorrection: read("biasCorrection"),
-  };
+  return Object.fromEntries(ADAM_KEYS.map(read)) as Hyper;
 }
 
 export interface Runtime {

@@ -1,7 +1,18 @@
 import { fail, failMismatch, failType, show } from "./errors.js";
 import { checkFinite, checkFloat32Array } from "./float32.js";
 import type { Group, Tensor } from "./group.js";
-import { CHECKS, checkCount, checkNonNegative, checkObject, type Hyper, own } from "./options.js";
+import {
+  ADAM_KEYS,
+  CHECKS,
+  checkArray,
+  checkCount,
+  checkNonNegative,
+  checkObject,
+  type Hyper,
+  isRecord,
+  own,
+} from "./options.js";
+import { addName, regionCount } from "./params.js";
 import type { GroupState, ParamState, StateDict } from "./types.js";
 
 /** Own name of a hyper-parameter, and PyTorch's. */
@@ -24,7 +35,7 @@ const MOMENTS = [
 
 /** The moments that a group keeps. */
 export function momentsOf(group: Group) {
-  return group.hyper.amsgrad ? MOMENTS : MOMENTS.slice(0, 2);
+  return MOMENTS.slice(0, regionCount(group.hyper) - 2);
 }
 
 /** Copies of everything a resumed run needs. */
@@ -33,7 +44,7 @@ export function readState(groups: readonly Group[]): StateDict {
   for (const group of groups) {
     for (const tensor of group.tensors) {
       const entry = { step: tensor.step } as ParamState;
-      for (const { region, key } of momentsOf(group)) entry[key] = tensor.view(tensor.at[region]).slice();
+      for (const { region, key } of momentsOf(group)) entry[key] = tensor.view(region).slice();
       // Not by assignment: a parameter may be called "__proto__".
       Object.defineProperty(state, tensor.name, { value: entry, enumerable: true, configurable: true, writable: true });
     }
@@ -43,16 +54,12 @@ export function readState(groups: readonly Group[]): StateDict {
 
 /** A group's hyper-parameters and the names of its parameters. */
 export function readGroupState(group: Group): GroupState {
-  const { hyper, tensors } = group;
+  const entries = ADAM_KEYS.map((key) => [GROUP_KEYS[key], group.hyper[key]]);
   return {
+    ...(Object.fromEntries(entries) as GroupState),
     lr: group.currentLr(),
-    betas: [...hyper.betas],
-    eps: hyper.eps,
-    weight_decay: hyper.weightDecay,
-    amsgrad: hyper.amsgrad,
-    maximize: hyper.maximize,
-    bias_correction: hyper.biasCorrection,
-    params: tensors.map(({ name }) => name),
+    betas: [...group.hyper.betas],
+    params: group.tensors.map(({ name }) => name),
   };
 }
 
@@ -65,14 +72,15 @@ export function checkState(groups: readonly Group[], dict: unknown): () => void 
   const applyGroups = checkGroups(groups, own(object, "param_groups"));
 
   const state = own(object, "state");
-  if (typeof state !== "object" || state === null || Array.isArray(state)) failType("state", "an object", state);
+  if (!isRecord(state)) failType("state", "an object", state);
   const known = new Set(groups.flatMap(({ tensors }) => tensors.map(({ name }) => name)));
   for (const name of Object.keys(state)) {
     if (!known.has(name)) failMismatch("state", "this optimizer's parameters", `an entry for ${JSON.stringify(name)}`);
   }
   const applyTensors = groups.flatMap((group) =>
     group.tensors.map((tensor) => {
-      if (!Object.hasOwn(state, tensor.name)) failMismatch("state", `an entry for ${JSON.stringify(tensor.name)}`, "none");
+      if (!Object.hasOwn(state, tensor.name))
+        failMismatch("state", `an entry for ${JSON.stringify(tensor.name)}`, "none");
       return checkTensor(group, tensor, own(state, tensor.name));
     }),
   );
@@ -99,19 +107,23 @@ function checkTensor(group: Group, tensor: Tensor, value: unknown): () => void {
   });
   return () => {
     tensor.step = step;
-    for (const { region, values } of copies) tensor.view(tensor.at[region]).set(values);
+    for (const { region, values } of copies) tensor.view(region).set(values);
   };
 }
 
 /** Every group of the dict must hold the same parameters as one of the optimizer's, in whatever order either lists them. */
 function checkGroups(groups: readonly Group[], value: unknown): (() => void)[] {
-  if (!Array.isArray(value)) failType("param_groups", "an array", value);
-  if (value.length !== groups.length) failMismatch("param_groups", `${groups.length} groups`, String(value.length));
+  const entries = checkArray("param_groups", value, "an array");
+  if (entries.length !== groups.length) failMismatch("param_groups", `${groups.length} groups`, String(entries.length));
   const unmatched = new Set(groups);
-  return Array.from(value, (entry: unknown, i) => {
+  return entries.map((entry, i) => {
     const label = `param_groups[${i}]`;
     const object = checkObject(label, entry, [...Object.values(GROUP_KEYS), "params"]);
-    const names = checkGroupNames(`${label}.params`, own(object, "params"));
+    const names = new Set<string>();
+    checkArray(`${label}.params`, own(object, "params"), "an array of names").forEach((name, j) => {
+      if (typeof name !== "string") failType(`${label}.params[${j}]`, "a name", name);
+      addName(`${label}.params`, names, name);
+    });
     const group = groups.find(
       ({ tensors }) => tensors.length === names.size && tensors.every(({ name }) => names.has(name)),
     );
@@ -122,39 +134,17 @@ function checkGroups(groups: readonly Group[], value: unknown): (() => void)[] {
   });
 }
 
-function checkGroupNames(label: string, value: unknown): Set<string> {
-  if (!Array.isArray(value)) failType(label, "an array of names", value);
-  const names = new Set<string>();
-  for (const [i, name] of value.entries() as Iterable<[number, unknown]>) {
-    if (typeof name !== "string") failType(`${label}[${i}]`, "a name", name);
-    if (names.has(name)) fail(RangeError, "ERR_DUPLICATE_NAME", label, "every name once", `${show(name)} twice`);
-    names.add(name);
-  }
-  return names;
-}
-
 function checkGroup(label: string, group: Group, object: object): () => void {
-  const read = <K extends keyof Hyper>(key: K) => {
-    const name = `${label}.${GROUP_KEYS[key]}`;
-    const value = own(object, GROUP_KEYS[key]);
-    return CHECKS[key](name, value);
-  };
-  const lr = checkNonNegative(`${label}.lr`, own(object, "lr"));
-  const hyper = {
-    betas: read("betas"),
-    eps: read("eps"),
-    weightDecay: read("weightDecay"),
-    amsgrad: read("amsgrad"),
-    maximize: read("maximize"),
-    biasCorrection: read("biasCorrection"),
-  };
+  const read = (key: keyof Hyper) => [key, CHECKS[key](`${label}.${GROUP_KEYS[key]}`, own(object, GROUP_KEYS[key]))];
+  const hyper = Object.fromEntries(ADAM_KEYS.map(read)) as Hyper;
+  const lr = checkNonNegative(`${label}.lr`, hyper.lr);
   const { amsgrad } = group.hyper;
   if (hyper.amsgrad !== amsgrad) {
     failMismatch(`${label}.amsgrad`, `${amsgrad}, fixed when the group was made`, String(hyper.amsgrad));
   }
   return () => {
-    Object.assign(group.hyper, hyper);
-    if (typeof group.hyper.lr === "number") group.hyper.lr = lr;
+    // A schedule stays: what the dict holds is the value it last gave.
+    Object.assign(group.hyper, hyper, typeof group.hyper.lr === "function" && { lr: group.hyper.lr });
     group.lastLr = lr;
   };
 }

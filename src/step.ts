@@ -12,7 +12,7 @@ type Skip = ReadonlySet<string> | undefined;
  * would otherwise be allocated anew every time.
  */
 export class Stepper {
-  readonly #constants = new Float32Array(CONSTANTS.length);
+  readonly #constants = new Float32Array(CONSTANTS);
   readonly #rates: number[] = [];
 
   constructor(
@@ -65,7 +65,7 @@ export class Stepper {
     for (let next = 0; next < tensors.length; ) {
       const first = tensors[next++]!;
       if (skip?.has(first.name)) {
-        if (zeroGrad) first.grad.fill(0);
+        if (zeroGrad) first.view("grad").fill(0);
         continue;
       }
       group.lastLr = lr;
@@ -116,5 +116,5 @@ export function largestStep(groups: readonly Group[]): number {
 }
 
 export function zeroGrads(groups: readonly Group[]): void {
-  for (const { tensors } of groups) for (const tensor of tensors) tensor.grad.fill(0);
+  for (const { tensors } of groups) for (const tensor of tensors) tensor.view("grad").fill(0);
 }

@@ -1,18 +1,8 @@
 import type { Hyper } from "./options.js";
 import { oneMinusPower } from "./power.js";
 
-/** What a kernel needs besides addresses, in the order of its arguments. */
-export const CONSTANTS = [
-  "beta1",
-  "oneMinusBeta1",
-  "beta2",
-  "oneMinusBeta2",
-  "stepSize",
-  "rsqrtBiasCorrection2",
-  "eps",
-  "decay",
-  "gradFactor",
-] as const;
+/** How many constants a kernel takes, in the order `stepConstants` writes them and `UpdateKernel` names them. */
+export const CONSTANTS = 9;
 
 /** 1 - β^t for t = 1, 2, …; 1 without bias correction. */
 export function biasCorrection(beta: number, step: number, enabled: boolean): number {
@@ -23,7 +13,7 @@ export function biasCorrection(beta: number, step: number, enabled: boolean): nu
  * The constants of one step of one parameter, formed in float64 from the step t (already incremented) and narrowed to
  * float32 once, by storing them. Nothing is carried over from the step before.
  *
- * @param out one float32 per name in `CONSTANTS`; reused, so that a step allocates nothing
+ * @param out `CONSTANTS` values; reused, so that a step allocates nothing
  * @param coupled L2: `decay` is λ itself; otherwise it is 1 − lr·λ
  * @param gradFactor clip / gradScale, negated to ascend
  */

@@ -14,23 +14,25 @@ const compiled = new Map<ModuleName, WebAssembly.Module>();
 /** The compiled module for this choice and memory, or undefined for the TypeScript kernels. Waits without blocking. */
 export async function compile(choice: KernelChoice, shared: boolean): Promise<WebAssembly.Module | undefined> {
   const name = moduleFor(choice, shared);
-  if (name === undefined || compiled.has(name)) return name && compiled.get(name);
+  if (name === undefined || compiled.has(name)) return compiled.get(name!);
   try {
-    return remember(name, await WebAssembly.compile(bytesOf(name)));
+    compiled.set(name, await WebAssembly.compile(bytesOf(name)));
   } catch (cause) {
-    return fallBack(choice, cause);
+    fallBack(choice, cause);
   }
+  return compiled.get(name);
 }
 
 /** As `compile`, at once. */
 export function compileSync(choice: KernelChoice, shared: boolean): WebAssembly.Module | undefined {
   const name = moduleFor(choice, shared);
-  if (name === undefined || compiled.has(name)) return name && compiled.get(name);
+  if (name === undefined || compiled.has(name)) return compiled.get(name!);
   try {
-    return remember(name, new WebAssembly.Module(bytesOf(name)));
+    compiled.set(name, new WebAssembly.Module(bytesOf(name)));
   } catch (cause) {
-    return fallBack(choice, cause);
+    fallBack(choice, cause);
   }
+  return compiled.get(name);
 }
 
 export function isShared(memory: WebAssembly.Memory): boolean {
@@ -72,17 +74,11 @@ function moduleFor(choice: KernelChoice, shared: boolean): ModuleName | undefine
   unavailable(choice, `an engine without ${kind === "simd" ? "WebAssembly SIMD" : "relaxed WebAssembly SIMD"}`);
 }
 
-function remember(name: ModuleName, module: WebAssembly.Module): WebAssembly.Module {
-  compiled.set(name, module);
-  return module;
-}
-
 /** The module is valid, so compiling was forbidden, by a content security policy as a rule. */
-function fallBack(choice: KernelChoice, cause: unknown): undefined {
+function fallBack(choice: KernelChoice, cause: unknown): void {
   const reason = `a host that forbids compiling WebAssembly (${String(cause)}); script-src needs 'wasm-unsafe-eval'`;
   if (choice !== "auto") unavailable(choice, reason, cause);
   warnOnce(`running the TypeScript kernels, several times slower, on ${reason}`);
-  return undefined;
 }
 
 function unavailable(choice: KernelChoice, got: string, cause?: unknown): never {

@@ -48,7 +48,7 @@ function checkParams(groups: readonly Group[], file: Tensors): () => void {
   const params = tensors.map((tensor) => ({ tensor, values: file.take(tensor.name, tensor.shape) }));
   for (const { tensor, values } of params) checkFinite(tensor.name, values, true);
   return () => {
-    for (const { tensor, values } of params) tensor.param.set(values);
+    for (const { tensor, values } of params) tensor.view("param").set(values);
   };
 }
 

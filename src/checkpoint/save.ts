@@ -3,6 +3,7 @@ import { checkFinite } from "../float32.js";
 import type { Group, Tensor } from "../group.js";
 import { EXCLUSIVELY, type Optimizer } from "../optimizer.js";
 import { checkBoolean, checkObject, own } from "../options.js";
+import type { Pointers } from "../params.js";
 import { serializeHeader } from "../safetensors.js";
 import { momentsOf, readGroupState } from "../stateDict.js";
 import type { KernelKind } from "../types.js";
@@ -66,14 +67,14 @@ export function planCheckpoint(groups: readonly Group[], kernel: KernelKind, opt
 }
 
 function regionsOf(group: Group, tensor: Tensor, params: boolean): Region[] {
-  const region = (name: string, label: string, offset: number, signed: boolean): Region => {
-    checkFinite(label, tensor.view(offset), signed);
-    const bytes = () => new Uint8Array(tensor.memory.buffer, offset, 4 * tensor.length);
+  const region = (name: string, label: string, region: keyof Pointers, signed: boolean): Region => {
+    checkFinite(label, tensor.view(region), signed);
+    const bytes = () => new Uint8Array(tensor.memory.buffer, tensor.at[region], 4 * tensor.length);
     return { name, shape: tensor.shape, bytes };
   };
-  const { name, at } = tensor;
+  const { name } = tensor;
   const moments = momentsOf(group).map((moment) =>
-    region(`${name}.${moment.key}`, `state.${name}.${moment.key}`, at[moment.region], moment.signed),
+    region(`${name}.${moment.key}`, `state.${name}.${moment.key}`, moment.region, moment.signed),
   );
-  return params ? [region(name, name, at.param, true), ...moments] : moments;
+  return params ? [region(name, name, "param", true), ...moments] : moments;
 }

@@ -1,0 +1,33 @@
+// Size budgets: what an entry point costs a page, bundled, minified and brotli-compressed, its modules inlined.
+import { brotliCompressSync } from "node:zlib";
+import { build } from "esbuild";
+
+const CORE = 'export { Adam, AdamW } from "fused-adam"';
+const LOADER = "@assemblyscript/loader";
+const BUDGETS = [
+  { name: "core with all four modules", code: CORE, external: [LOADER], kilobytes: 10 },
+  { name: "core with its dependency", code: CORE, kilobytes: 11.5 },
+  { name: "schedules", code: 'export * from "fused-adam/schedules"', kilobytes: 2 },
+  { name: "nothing used", code: 'import "fused-adam"', kilobytes: 0.05 },
+];
+
+let over = 0;
+for (const { name, code, external = [], kilobytes } of BUDGETS) {
+  const { outputFiles } = await build({
+    stdin: { contents: code, resolveDir: process.cwd() },
+    bundle: true,
+    external,
+    minify: true,
+    format: "esm",
+    target: "es2022",
+    write: false,
+    logLevel: "error",
+  });
+  const [{ contents }] = outputFiles;
+  const size = brotliCompressSync(contents).length / 1000;
+  if (size > kilobytes) over++;
+  console.log(
+    `${size > kilobytes ? "OVER" : "ok  "}  ${name}: ${size.toFixed(2)} KB of ${kilobytes} KB (${(contents.length / 1000).toFixed(1)} KB minified)`,
+  );
+}
+if (over > 0) process.exitCode = 1;

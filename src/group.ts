@@ -47,6 +47,8 @@ function follows(offset: number, span: number): number {
 /** Tensors that share hyper-parameters. */
 export class Group {
   readonly hyper: Hyper;
+  /** What it was made of. */
+  readonly spec: GroupSpec;
   readonly tensors: readonly Tensor[];
   readonly live: LiveGroup;
   /** The regions that hold its state. */
@@ -55,13 +57,10 @@ export class Group {
   lastLr: number | undefined;
 
   /** @param guard throws while hyper-parameters must not change */
-  constructor(
-    readonly spec: GroupSpec,
-    memory: WebAssembly.Memory,
-    pointers: readonly Pointers[],
-    guard: () => void,
-  ) {
+  constructor(spec: GroupSpec, memory: WebAssembly.Memory, pointers: readonly Pointers[], guard: () => void) {
     this.hyper = { ...spec.hyper };
+    // Not the initial values: they are copied by now, and the caller's to let go of.
+    this.spec = { hyper: this.hyper, params: spec.params.map((param) => ({ ...param, data: undefined })) };
     const tensors: Tensor[] = [];
     spec.params.forEach((param, i) => {
       tensors.push(new Tensor(memory, param, pointers[i]!, tensors[i - 1]));

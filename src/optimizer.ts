@@ -29,6 +29,7 @@ const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for("Symbo
  */
 export const EXCLUSIVELY = Symbol("exclusively");
 
+type Core = Pick<Setup, "hyper" | "arena" | "memory"> & { readonly stepper: Stepper };
 type Params = ParamSet | readonly ParamGroup[];
 
 /** All that `Adam` and `AdamW` share, which is all but their defaults and the place of their decay. */
@@ -38,10 +39,9 @@ export abstract class Optimizer {
   /** How many threads a step may use. */
   readonly threads: number;
 
-  readonly #setup: Setup;
-  readonly #stepper: Stepper;
   readonly #byName = new Map<string, Tensor>();
-  #memory: WebAssembly.Memory | undefined;
+  /** What steps run on; undefined once disposed. */
+  #core: Core | undefined;
   #groups: readonly Group[] = [];
   #names: readonly string[] = [];
   #live: readonly LiveGroup[] = [];
@@ -49,9 +49,8 @@ export abstract class Optimizer {
 
   protected constructor(setup: Setup, kernels: Kernels) {
     if (!(setup instanceof Setup)) failType("new", "create(params, options) or createSync(params, options)", setup);
-    this.#setup = setup;
-    this.#memory = setup.memory;
-    this.#stepper = new Stepper(kernels, setup.variant.coupled);
+    const { hyper, arena, memory } = setup;
+    this.#core = { hyper, arena, memory, stepper: new Stepper(kernels, setup.variant.coupled) };
     this.kernel = kernels.kind;
     this.threads = 1;
     const { threads } = setup.runtime;
@@ -66,7 +65,7 @@ export abstract class Optimizer {
 
   /** The linear memory that everything lies in. */
   get memory(): WebAssembly.Memory {
-    return this.#alive();
+    return this.#alive().memory;
   }
 
   /** The groups as they run: assign `lr`, `betas`, `eps`, `weightDecay`, `maximize`, `biasCorrection` between steps. */
@@ -102,13 +101,13 @@ export abstract class Optimizer {
    * @throws TypeError, RangeError for a group `create` would refuse; nothing is added then
    */
   addParamGroup(group: ParamGroup): void {
-    this[EXCLUSIVELY]((groups, memory) => {
-      const { arena, hyper, runtime } = this.#setup;
+    this[EXCLUSIVELY]((groups) => {
+      const { arena, hyper, memory } = this.#alive();
       const spec = ownCopies(readGroup("group", group, hyper, new Set(this.#names)), memory);
       checkPlacement(
         [spec],
         groups.map((existing) => existing.spec),
-        runtime.memory,
+        arena === undefined ? memory : undefined,
       );
       arena?.reserve(Arena.bytes([spec]));
       this.#add([spec], [placeGroup(spec, arena)]);
@@ -122,11 +121,11 @@ export abstract class Optimizer {
    * name to skip, `ERR_STEP_LIMIT` past 2^53 - 1 steps. Nothing has changed then.
    */
   step(options?: StepOptions): StepResult {
-    this.#enter();
+    const { stepper } = this.#enter();
     try {
       const checked = readStep(options);
       if (checked.skip !== undefined) for (const name of checked.skip) this.#tensor(name);
-      return this.#stepper.step(this.#groups, checked);
+      return stepper.step(this.#groups, checked);
     } finally {
       this.#busy = false;
     }
@@ -161,10 +160,10 @@ export abstract class Optimizer {
 
   /** Lets go of the memory, or leaves the host's alone. A second call does nothing, any other call after it throws. */
   dispose(): void {
-    if (this.#memory === undefined) return;
+    if (this.#core === undefined) return;
     this.#enter();
     this.#busy = false;
-    this.#memory = undefined;
+    this.#core = undefined;
     this.#groups = [];
     this.#live = [];
     this.#byName.clear();
@@ -179,14 +178,14 @@ export abstract class Optimizer {
    * promise keeps all others out until that settles.
    * @internal
    */
-  [EXCLUSIVELY]<T>(change: (groups: readonly Group[], memory: WebAssembly.Memory) => T): T {
-    const memory = this.#enter();
+  [EXCLUSIVELY]<T>(change: (groups: readonly Group[]) => T): T {
+    this.#enter();
     const leave = () => {
       this.#busy = false;
     };
     let result: T;
     try {
-      result = change(this.#groups, memory);
+      result = change(this.#groups);
     } catch (error) {
       leave();
       throw error;
@@ -196,16 +195,16 @@ export abstract class Optimizer {
     return result;
   }
 
-  #alive(): WebAssembly.Memory {
-    if (this.#memory === undefined) fail(Error, "ERR_DISPOSED", "optimizer", "one that is in use", "a disposed one");
-    return this.#memory;
+  #alive(): Core {
+    if (this.#core === undefined) fail(Error, "ERR_DISPOSED", "optimizer", "one that is in use", "a disposed one");
+    return this.#core;
   }
 
-  #enter(): WebAssembly.Memory {
-    const memory = this.#alive();
+  #enter(): Core {
+    const core = this.#alive();
     if (this.#busy) fail(Error, "ERR_BUSY", "optimizer", "one that is idle", "one with a call under way");
     this.#busy = true;
-    return memory;
+    return core;
   }
 
   #tensor(name: string): Tensor {
@@ -217,7 +216,7 @@ export abstract class Optimizer {
   }
 
   #add(specs: readonly GroupSpec[], pointers: readonly Pointers[][]): void {
-    const memory = this.#alive();
+    const { memory } = this.#alive();
     const guard = () => {
       this.#enter();
       this.#busy = false;

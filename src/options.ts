@@ -151,9 +151,14 @@ export function readRuntime(options: AdamOptions & RuntimeOptions): Runtime {
   return { kernel: kernel as KernelChoice, threads: threads as number | "auto", memory };
 }
 
-/** By tag rather than class: a memory may come from another realm. */
+/** By what only a real one has, of whatever realm: neither a look-alike nor a proxy can be imported. */
 function isMemory(value: unknown): value is WebAssembly.Memory {
-  return Object.prototype.toString.call(value) === "[object WebAssembly.Memory]";
+  try {
+    Object.getOwnPropertyDescriptor(WebAssembly.Memory.prototype, "buffer")!.get!.call(value);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** `StepOptions`, complete and checked, except that names to skip are only known to be strings. */
@@ -203,13 +208,17 @@ function checkGradScale(label: string, value: unknown): number {
 
 function checkNames(label: string, value: unknown): ReadonlySet<string> {
   // A string is iterable too, but its characters are not what was meant.
-  if (typeof value !== "object" || value === null || !(Symbol.iterator in value)) {
-    failType(label, "an iterable of names", value);
-  }
+  if (!isIterable(value)) failType(label, "an iterable of names", value);
   const names = new Set<string>();
-  for (const name of value as Iterable<unknown>) {
+  for (const name of value) {
     if (typeof name !== "string") failType(label, "names as strings", name);
     names.add(name);
   }
   return names;
+}
+
+function isIterable(value: unknown): value is Iterable<unknown> {
+  return (
+    typeof value === "object" && value !== null && typeof (value as Iterable<unknown>)[Symbol.iterator] === "function"
+  );
 }

@@ -134,7 +134,9 @@ export function checkPlacement(
     if (start % 4 !== 0) fail(RangeError, "ERR_MISALIGNED", label, "an offset divisible by 4", String(start));
     if (end > size) fail(RangeError, "ERR_OUT_OF_BOUNDS", label, `a region inside [0, ${size})`, `[${start}, ${end})`);
   }
-  const all = [...existing.flatMap(extents), ...added].sort((a, b) => a.start - b.start);
+  // What is empty overlaps nothing.
+  const taken = [...existing.flatMap(extents), ...added].filter(({ start, end }) => start < end);
+  const all = taken.sort((a, b) => a.start - b.start);
   all.forEach(({ start, end, label }, i) => {
     const before = all[i - 1];
     if (before !== undefined && start < before.end) {
@@ -143,10 +145,10 @@ export function checkPlacement(
   });
 }
 
-/** The regions that a group uses, in whatever order; empty ones overlap nothing. */
+/** The regions that a group uses of the host's memory. */
 function extents({ hyper, params }: GroupSpec): Extent[] {
   return params.flatMap(({ name, length, pointers }) =>
-    REGIONS.slice(0, pointers && length > 0 ? regionCount(hyper) : 0).map((region) => {
+    REGIONS.slice(0, regionCount(hyper)).map((region) => {
       const label = `params.${name}.${region}`;
       const start = pointers![region];
       if (start === NONE) failType(label, "an offset, because amsgrad is on", undefined);

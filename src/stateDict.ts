@@ -12,7 +12,7 @@ import {
   isRecord,
   own,
 } from "./options.js";
-import { addName, regionCount } from "./params.js";
+import { addName, type Pointers, regionCount } from "./params.js";
 import type { GroupState, ParamState, StateDict } from "./types.js";
 
 /** Own name of a hyper-parameter, and PyTorch's. */
@@ -63,9 +63,19 @@ export function readGroupState(group: Group): GroupState {
   };
 }
 
+/** Values that a state dict has for one region, still in the caller's array. */
+interface Incoming {
+  readonly tensor: Tensor;
+  readonly label: string;
+  readonly region: keyof Pointers;
+  readonly signed: boolean;
+  readonly values: Float32Array;
+}
+
 /**
- * Checks a state dict against the groups, by name, and returns the function that applies it. Whatever is wrong throws
- * here; every value is read exactly once, so what is applied is what was checked.
+ * Checks a state dict against the groups, by name, and returns the function that applies it. Whatever is wrong throws here.
+ * Every property is read once, and no array looked into before all are read: what is applied is what was checked, even
+ * where reading runs somebody's code.
  */
 export function checkState(groups: readonly Group[], dict: unknown): () => void {
   const object = checkObject("state_dict", dict, ["state", "param_groups"]);
@@ -75,40 +85,45 @@ export function checkState(groups: readonly Group[], dict: unknown): () => void 
   if (!isRecord(state)) failType("state", "an object", state);
   const known = new Set(groups.flatMap(({ tensors }) => tensors.map(({ name }) => name)));
   for (const name of Object.keys(state)) {
-    if (!known.has(name)) failMismatch("state", "this optimizer's parameters", `an entry for ${JSON.stringify(name)}`);
+    if (!known.has(name)) failMismatch("state", "this optimizer's parameters", `an entry for ${show(name)}`);
   }
-  const applyTensors = groups.flatMap((group) =>
-    group.tensors.map((tensor) => {
-      if (!Object.hasOwn(state, tensor.name))
-        failMismatch("state", `an entry for ${JSON.stringify(tensor.name)}`, "none");
-      return checkTensor(group, tensor, own(state, tensor.name));
+  const steps = new Map<Tensor, number>();
+  const incoming = groups.flatMap((group) =>
+    group.tensors.flatMap((tensor) => {
+      if (!Object.hasOwn(state, tensor.name)) failMismatch("state", `an entry for ${show(tensor.name)}`, "none");
+      return readEntry(group, tensor, own(state, tensor.name), steps);
     }),
   );
+  const checked = incoming.map((moment) => checkValues(moment));
   return () => {
-    for (const apply of [...applyGroups, ...applyTensors]) apply();
+    for (const apply of applyGroups) apply();
+    for (const [tensor, step] of steps) tensor.step = step;
+    for (const { tensor, region, values } of checked) tensor.view(region).set(values);
   };
 }
 
-function checkTensor(group: Group, tensor: Tensor, value: unknown): () => void {
-  const label = `state.${tensor.name}`;
-  const entry = checkObject(label, value, ["step", ...MOMENTS.map(({ key }) => key)]);
-  const step = checkCount(`${label}.step`, own(entry, "step"));
+function readEntry(group: Group, tensor: Tensor, value: unknown, steps: Map<Tensor, number>): Incoming[] {
+  const prefix = `state.${tensor.name}`;
+  const entry = checkObject(prefix, value, ["step", ...MOMENTS.map(({ key }) => key)]);
+  steps.set(tensor, checkCount(`${prefix}.step`, own(entry, "step")));
   const moments = momentsOf(group);
   if (moments.length < MOMENTS.length && own(entry, "max_exp_avg_sq") !== undefined) {
-    failMismatch(`${label}.max_exp_avg_sq`, "none, because amsgrad is off", "values");
+    failMismatch(`${prefix}.max_exp_avg_sq`, "none, because amsgrad is off", "values");
   }
-  const copies = moments.map(({ region, key, signed }) => {
-    const values = checkFloat32Array(`${label}.${key}`, own(entry, key));
-    if (values.length !== tensor.length) {
-      fail(RangeError, "ERR_SHAPE_MISMATCH", `${label}.${key}`, `${tensor.length} values`, String(values.length));
-    }
-    checkFinite(`${label}.${key}`, values, signed);
-    return { region, values };
+  return moments.map(({ region, key, signed }) => {
+    const label = `${prefix}.${key}`;
+    return { tensor, label, region, signed, values: checkFloat32Array(label, own(entry, key)) };
   });
-  return () => {
-    tensor.step = step;
-    for (const { region, values } of copies) tensor.view(region).set(values);
-  };
+}
+
+function checkValues(moment: Incoming): Incoming {
+  const { tensor, label, values } = moment;
+  if (values.length !== tensor.length) {
+    fail(RangeError, "ERR_SHAPE_MISMATCH", label, `${tensor.length} values`, String(values.length));
+  }
+  checkFinite(label, values, moment.signed);
+  // Views of the memory that is about to be written are read before it is.
+  return values.buffer === tensor.memory.buffer ? { ...moment, values: values.slice() } : moment;
 }
 
 /** Every group of the dict must hold the same parameters as one of the optimizer's, in whatever order either lists them. */

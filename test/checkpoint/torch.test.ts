@@ -1,0 +1,231 @@
+/** To and from the real PyTorch (Debian's python3-torch), by way of the very code that docs/checkpoints.md shows. */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Adam, AdamW } from "fused-adam";
+import { fromTorch, type TorchStateDict, toTorch } from "fused-adam/checkpoint";
+import { loadCheckpointFile, saveCheckpointFile } from "fused-adam/node";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Optimizer } from "../support/model.js";
+import { recipe } from "./docs.js";
+
+const PYTHON = "/usr/bin/python3";
+
+function python(script: string, ...args: string[]): string {
+  const stdio: ["ignore", "pipe", "pipe"] = ["ignore", "pipe", "pipe"];
+  return execFileSync(PYTHON, ["-c", script, ...args], { encoding: "utf8", stdio });
+}
+
+function hasTorch(): boolean {
+  try {
+    return python("import torch; print('yes')") === "yes\n";
+  } catch {
+    return false;
+  }
+}
+
+const SHAPES = { "layer.weight": [3, 4], "layer.bias": [3], scale: [] } as const;
+const NAMES = Object.keys(SHAPES) as (keyof typeof SHAPES)[];
+
+/** The same run in Python: `go(model, optimizer, from, to)`, with gradients that are exact in float32. */
+const SCRIPT = `
+import sys
+${recipe("file")}
+${recipe("torch")}
+SHAPES = ${JSON.stringify(SHAPES)}
+def value(seed, step, i): return ((i * 7 + step * 13 + seed * 5) % 31 - 15) / 16
+def model():
+    named = {}
+    for seed, (name, shape) in enumerate(SHAPES.items()):
+        count = torch.Size(shape).numel()
+        named[name] = torch.nn.Parameter(torch.tensor([value(seed, 0, i) for i in range(count)]).reshape(shape))
+    return named
+def make(named, kind, amsgrad):
+    first, *rest = named.values()
+    groups = [{"params": [first]}, {"params": rest, "lr": 0.02, "weight_decay": 0.2, "betas": (0.8, 0.95)}]
+    return getattr(torch.optim, kind)(groups, lr=0.01, weight_decay=0.1, amsgrad=amsgrad)
+def go(named, optimizer, start, end):
+    for step in range(start, end):
+        for seed, parameter in enumerate(named.values()):
+            flat = torch.tensor([value(seed, step + 1, i) for i in range(parameter.numel())])
+            parameter.grad = flat.reshape(parameter.shape)
+        optimizer.step()
+def dump(named, optimizer):
+    state = optimizer.state_dict()
+    flat = lambda x: x.flatten().tolist() if torch.is_tensor(x) else x
+    params = {name: flat(parameter) for name, parameter in named.items()}
+    state["state"] = {i: {key: flat(x) for key, x in entry.items()} for i, entry in state["state"].items()}
+    print(json.dumps({"params": params, **state}))
+kind, amsgrad, path = sys.argv[1], sys.argv[2] == "true", sys.argv[3]
+named = model()
+optimizer = make(named, kind, amsgrad)
+`;
+
+function value(seed: number, step: number, i: number): number {
+  return (((i * 7 + step * 13 + seed * 5) % 31) - 15) / 16;
+}
+
+type Kind = "Adam" | "AdamW";
+
+function make(kind: Kind, amsgrad: boolean): Optimizer {
+  const sources = Object.fromEntries(
+    NAMES.map((name, seed) => {
+      const length = SHAPES[name].reduce((product: number, size) => product * size, 1);
+      return [name, { shape: SHAPES[name], data: Float32Array.from({ length }, (_, i) => value(seed, 0, i)) }];
+    }),
+  );
+  const { [NAMES[0]!]: first, ...rest } = sources;
+  const groups = [
+    { params: { [NAMES[0]!]: first! } },
+    { params: rest, lr: 0.02, weightDecay: 0.2, betas: [0.8, 0.95] as const },
+  ];
+  const options = { lr: 0.01, weightDecay: 0.1, amsgrad };
+  return kind === "Adam" ? Adam.createSync(groups, options) : AdamW.createSync(groups, options);
+}
+
+function go(optimizer: Optimizer, start: number, end: number): void {
+  for (let step = start; step < end; step++) {
+    NAMES.forEach((name, seed) => {
+      optimizer.grad(name).forEach((_, i, grad) => {
+        grad[i] = value(seed, step + 1, i);
+      });
+    });
+    optimizer.step();
+  }
+}
+
+/** A state dict of PyTorch's as `dump` prints it: lists for tensors. */
+interface Dump {
+  readonly params: Record<string, number[]>;
+  readonly state: Record<string, Record<string, number[] | number>>;
+  readonly param_groups: TorchStateDict["param_groups"];
+}
+
+function torchState({ state, param_groups }: Dump): TorchStateDict {
+  const arrays = Object.entries(state).map(([i, entry]) => [
+    i,
+    Object.fromEntries(Object.entries(entry).map(([key, x]) => [key, Array.isArray(x) ? Float32Array.from(x) : x])),
+  ]);
+  return { state: Object.fromEntries(arrays), param_groups };
+}
+
+/** float32's own error after a few dozen operations: in parameters relative to how far they can have gone. */
+const EPSILON = 2 ** -23;
+
+function expectClose(
+  got: ArrayLike<number>,
+  want: readonly number[],
+  scale: (x: number) => number,
+  what: string,
+): void {
+  expect(got.length, what).toBe(want.length);
+  want.forEach((x, i) => {
+    expect(Math.abs(got[i]! - x), `${what}[${i}]: ${got[i]} for ${x}`).toBeLessThanOrEqual(16 * EPSILON * scale(x));
+  });
+}
+
+function expectSame(optimizer: Optimizer, dump: Dump): void {
+  const { state } = optimizer.stateDict();
+  const torch = torchState(dump).state;
+  NAMES.forEach((name, i) => {
+    expectClose(optimizer.param(name), dump.params[name]!, (x) => Math.abs(x) + 0.02 * 30, name);
+    expectClose(state[name]!.exp_avg, [...torch[i]!.exp_avg], () => 1, `${name}.exp_avg`);
+    expectClose(state[name]!.exp_avg_sq, [...torch[i]!.exp_avg_sq], (x) => x, `${name}.exp_avg_sq`);
+    if (state[name]!.max_exp_avg_sq) {
+      expectClose(state[name]!.max_exp_avg_sq, [...torch[i]!.max_exp_avg_sq!], (x) => x, `${name}.max_exp_avg_sq`);
+    }
+  });
+}
+
+const [K, N] = [11, 30];
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "fused-adam-"));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const VARIANTS = [
+  ["AdamW", false],
+  ["Adam", true],
+] as const;
+
+describe.skipIf(!hasTorch()).each(VARIANTS)("PyTorch's %s, amsgrad %s", (kind, amsgrad) => {
+  const run = (script: string, path = "") => JSON.parse(python(SCRIPT + script, kind, String(amsgrad), path)) as Dump;
+  let straight: Dump;
+  beforeAll(() => {
+    straight = run(`go(named, optimizer, 0, ${N}); dump(named, optimizer)`);
+  });
+
+  test("an uninterrupted run is the same here and there, within float32", () => {
+    const optimizer = make(kind, amsgrad);
+    go(optimizer, 0, N);
+    expectSame(optimizer, straight);
+  });
+
+  test("begun there, continued here, by file", async () => {
+    const path = join(folder, `from-${kind}`);
+    const there = run(
+      `go(named, optimizer, 0, ${K}); write(path, *from_torch(optimizer, named.items())); dump(named, optimizer)`,
+      path,
+    );
+    const optimizer = make(kind, amsgrad);
+    go(optimizer, 0, 2);
+    await loadCheckpointFile(path, optimizer);
+    expect([...optimizer.param("layer.weight")]).toEqual(there.params["layer.weight"]);
+    go(optimizer, K, N);
+    expectSame(optimizer, straight);
+  });
+
+  test("begun here, continued there, by file", async () => {
+    const path = join(folder, `to-${kind}`);
+    const optimizer = make(kind, amsgrad);
+    go(optimizer, 0, K);
+    await saveCheckpointFile(path, optimizer, { params: true });
+    const load = `
+tensors, metadata = read(path)
+for name, parameter in named.items(): parameter.data = tensors[name]
+optimizer.load_state_dict(to_torch(tensors, metadata, list(SHAPES)))
+`;
+    const there = run(`${load}go(named, optimizer, ${K}, ${N}); dump(named, optimizer)`, path);
+    expect(there.state["0"]!.step).toEqual(straight.state["0"]!.step);
+    go(optimizer, K, N);
+    expectSame(optimizer, there);
+    expectSame(optimizer, straight);
+  });
+
+  test("begun there, continued here, by fromTorch", () => {
+    const there = run(`go(named, optimizer, 0, ${K}); dump(named, optimizer)`);
+    const optimizer = make(kind, amsgrad);
+    optimizer.loadStateDict(fromTorch(torchState(there), NAMES));
+    for (const name of NAMES) optimizer.param(name).set(there.params[name]!);
+    go(optimizer, K, N);
+    expectSame(optimizer, straight);
+  });
+
+  test("begun here, continued there, by toTorch", () => {
+    const optimizer = make(kind, amsgrad);
+    go(optimizer, 0, K);
+    const path = join(folder, `${kind}.json`);
+    const params = Object.fromEntries(NAMES.map((name) => [name, optimizer.param(name)]));
+    const lists = (_: string, x: unknown) => (x instanceof Float32Array ? [...x] : x);
+    writeFileSync(path, JSON.stringify({ params, ...toTorch(optimizer.stateDict(), NAMES) }, lists));
+    const load = `
+saved = json.load(open(path))
+state = {}
+for i, (name, parameter) in enumerate(named.items()):
+    parameter.data = torch.tensor(saved["params"][name]).reshape(parameter.shape)
+    state[i] = {key: torch.tensor(x).reshape(parameter.shape) if isinstance(x, list) else x
+                for key, x in saved["state"][str(i)].items()}
+optimizer.load_state_dict({"state": state, "param_groups": saved["param_groups"]})
+`;
+    expectSame(optimizer, run(`${load}dump(named, optimizer)`, path));
+    const there = run(`${load}go(named, optimizer, ${K}, ${N}); dump(named, optimizer)`, path);
+    go(optimizer, K, N);
+    expectSame(optimizer, there);
+  });
+});
+
+test("the reader in the docs has about 20 lines", () => {
+  expect(recipe("file").split("\n").filter(Boolean).length).toBeLessThanOrEqual(24);
+});

@@ -9,8 +9,8 @@ const BLOCK = 16384;
 
 /**
  * XXH32 with seed 0 (Yann Collet, xxHash specification), over bytes that come in pieces. A change of any one aligned
- * 32-bit word always changes it. Four 32-bit lanes are what JavaScript multiplies fast without WebAssembly: 1 to 2.5 GB/s
- * where the CRC-32 packages reach 0.3, and it needs no asynchronous start.
+ * 32-bit word always changes it. Four 32-bit lanes are what JavaScript multiplies fast without WebAssembly: 1.9 GB/s measured,
+ * where crc-32 reaches 0.4 and js-xxhash 0.15; the packages that are faster start asynchronously.
  */
 export class Xxh32 {
   readonly #lanes = Int32Array.of(P1 + P2, P2, 0, -P1);
@@ -56,9 +56,12 @@ function rotate(x: number, by: number): number {
   return (x << by) | (x >>> (32 - by));
 }
 
-/** Mixes `count` words, a multiple of four, into the lanes. */
+/** Mixes `count` words, a multiple of four, into the lanes. By index: what destructuring yields V8 does not take for integers. */
 function mix(lanes: Int32Array, words: Int32Array, count: number): void {
-  let [a, b, c, d] = lanes as unknown as [number, number, number, number];
+  let a = lanes[0]!;
+  let b = lanes[1]!;
+  let c = lanes[2]!;
+  let d = lanes[3]!;
   for (let i = 0; i < count; i += 4) {
     a = Math.imul(rotate((a + Math.imul(words[i]!, P2)) | 0, 13), P1);
     b = Math.imul(rotate((b + Math.imul(words[i + 1]!, P2)) | 0, 13), P1);

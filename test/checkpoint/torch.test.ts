@@ -51,15 +51,50 @@ def go(named, optimizer, start, end):
             flat = torch.tensor([value(seed, step + 1, i) for i in range(parameter.numel())])
             parameter.grad = flat.reshape(parameter.shape)
         optimizer.step()
+dumps = []
 def dump(named, optimizer):
     state = optimizer.state_dict()
     flat = lambda x: x.flatten().tolist() if torch.is_tensor(x) else x
     params = {name: flat(parameter) for name, parameter in named.items()}
     state["state"] = {i: {key: flat(x) for key, x in entry.items()} for i, entry in state["state"].items()}
-    print(json.dumps({"params": params, **state}))
-kind, amsgrad, path = sys.argv[1], sys.argv[2] == "true", sys.argv[3]
-named = model()
-optimizer = make(named, kind, amsgrad)
+    dumps.append({"params": params, **state})
+def begin():
+    named = model()
+    return named, make(named, kind, amsgrad)
+kind, amsgrad, theirs, ours, ours_json = sys.argv[1], sys.argv[2] == "true", *sys.argv[3:]
+`;
+
+/** There: K steps, saved, and on to N. */
+const BEGUN_THERE = `
+named, optimizer = begin()
+go(named, optimizer, 0, K)
+write(theirs, *from_torch(optimizer, named.items()))
+dump(named, optimizer)
+go(named, optimizer, K, N)
+dump(named, optimizer)
+`;
+
+/** There: what was saved here after K steps, by file and by toTorch, and each of them on to N. */
+const BEGUN_HERE = `
+named, optimizer = begin()
+tensors, metadata = read(ours)
+for name, parameter in named.items(): parameter.data = tensors[name]
+optimizer.load_state_dict(to_torch(tensors, metadata, list(SHAPES)))
+dump(named, optimizer)
+go(named, optimizer, K, N)
+dump(named, optimizer)
+
+named, optimizer = begin()
+saved = json.load(open(ours_json))
+state = {}
+for i, (name, parameter) in enumerate(named.items()):
+    parameter.data = torch.tensor(saved["params"][name]).reshape(parameter.shape)
+    state[i] = {key: torch.tensor(x).reshape(parameter.shape) if isinstance(x, list) else x
+                for key, x in saved["state"][str(i)].items()}
+optimizer.load_state_dict({"state": state, "param_groups": saved["param_groups"]})
+dump(named, optimizer)
+go(named, optimizer, K, N)
+dump(named, optimizer)
 `;
 
 function value(seed: number, step: number, i: number): number {
@@ -138,6 +173,13 @@ function expectSame(optimizer: Optimizer, dump: Dump): void {
   });
 }
 
+/** Bit for bit: what was carried over, before anything was computed with it. */
+function expectEqual(optimizer: Optimizer, dump: Dump): void {
+  const { state, param_groups } = fromTorch(torchState(dump), NAMES);
+  expect(optimizer.stateDict()).toEqual({ state, param_groups });
+  for (const name of NAMES) expect([...optimizer.param(name)]).toEqual(dump.params[name]);
+}
+
 const [K, N] = [11, 30];
 let folder: string;
 beforeAll(() => {
@@ -151,10 +193,16 @@ const VARIANTS = [
 ] as const;
 
 describe.skipIf(!hasTorch()).each(VARIANTS)("PyTorch's %s, amsgrad %s", (kind, amsgrad) => {
-  const run = (script: string, path = "") => JSON.parse(python(SCRIPT + script, kind, String(amsgrad), path)) as Dump;
+  const files = () =>
+    ["theirs", "ours", "ours.json"].map((name) => join(folder, `${kind} ${name}`)) as [string, string, string];
+  const run = (script: string) => {
+    const text = `${SCRIPT}K, N = ${K}, ${N}\n${script}print(json.dumps(dumps))`;
+    return JSON.parse(python(text, kind, String(amsgrad), ...files())) as Dump[];
+  };
+  let saved: Dump;
   let straight: Dump;
   beforeAll(() => {
-    straight = run(`go(named, optimizer, 0, ${N}); dump(named, optimizer)`);
+    [saved, straight] = run(BEGUN_THERE) as [Dump, Dump];
   });
 
   test("an uninterrupted run is the same here and there, within float32", () => {
@@ -164,65 +212,38 @@ describe.skipIf(!hasTorch()).each(VARIANTS)("PyTorch's %s, amsgrad %s", (kind, a
   });
 
   test("begun there, continued here, by file", async () => {
-    const path = join(folder, `from-${kind}`);
-    const there = run(
-      `go(named, optimizer, 0, ${K}); write(path, *from_torch(optimizer, named.items())); dump(named, optimizer)`,
-      path,
-    );
     const optimizer = make(kind, amsgrad);
     go(optimizer, 0, 2);
-    await loadCheckpointFile(path, optimizer);
-    expect([...optimizer.param("layer.weight")]).toEqual(there.params["layer.weight"]);
+    await loadCheckpointFile(files()[0], optimizer);
+    expectEqual(optimizer, saved);
     go(optimizer, K, N);
-    expectSame(optimizer, straight);
-  });
-
-  test("begun here, continued there, by file", async () => {
-    const path = join(folder, `to-${kind}`);
-    const optimizer = make(kind, amsgrad);
-    go(optimizer, 0, K);
-    await saveCheckpointFile(path, optimizer, { params: true });
-    const load = `
-tensors, metadata = read(path)
-for name, parameter in named.items(): parameter.data = tensors[name]
-optimizer.load_state_dict(to_torch(tensors, metadata, list(SHAPES)))
-`;
-    const there = run(`${load}go(named, optimizer, ${K}, ${N}); dump(named, optimizer)`, path);
-    expect(there.state["0"]!.step).toEqual(straight.state["0"]!.step);
-    go(optimizer, K, N);
-    expectSame(optimizer, there);
     expectSame(optimizer, straight);
   });
 
   test("begun there, continued here, by fromTorch", () => {
-    const there = run(`go(named, optimizer, 0, ${K}); dump(named, optimizer)`);
     const optimizer = make(kind, amsgrad);
-    optimizer.loadStateDict(fromTorch(torchState(there), NAMES));
-    for (const name of NAMES) optimizer.param(name).set(there.params[name]!);
+    optimizer.loadStateDict(fromTorch(torchState(saved), NAMES));
+    for (const name of NAMES) optimizer.param(name).set(saved.params[name]!);
+    expectEqual(optimizer, saved);
     go(optimizer, K, N);
     expectSame(optimizer, straight);
   });
 
-  test("begun here, continued there, by toTorch", () => {
+  test("begun here, continued there, by file and by toTorch", async () => {
     const optimizer = make(kind, amsgrad);
     go(optimizer, 0, K);
-    const path = join(folder, `${kind}.json`);
+    await saveCheckpointFile(files()[1], optimizer, { params: true });
     const params = Object.fromEntries(NAMES.map((name) => [name, optimizer.param(name)]));
     const lists = (_: string, x: unknown) => (x instanceof Float32Array ? [...x] : x);
-    writeFileSync(path, JSON.stringify({ params, ...toTorch(optimizer.stateDict(), NAMES) }, lists));
-    const load = `
-saved = json.load(open(path))
-state = {}
-for i, (name, parameter) in enumerate(named.items()):
-    parameter.data = torch.tensor(saved["params"][name]).reshape(parameter.shape)
-    state[i] = {key: torch.tensor(x).reshape(parameter.shape) if isinstance(x, list) else x
-                for key, x in saved["state"][str(i)].items()}
-optimizer.load_state_dict({"state": state, "param_groups": saved["param_groups"]})
-`;
-    expectSame(optimizer, run(`${load}dump(named, optimizer)`, path));
-    const there = run(`${load}go(named, optimizer, ${K}, ${N}); dump(named, optimizer)`, path);
+    writeFileSync(files()[2], JSON.stringify({ params, ...toTorch(optimizer.stateDict(), NAMES) }, lists));
+    const [file, fileEnd, dict, dictEnd] = run(BEGUN_HERE) as [Dump, Dump, Dump, Dump];
+    for (const loaded of [file, dict]) expectEqual(optimizer, loaded);
     go(optimizer, K, N);
-    expectSame(optimizer, there);
+    for (const end of [fileEnd, dictEnd]) {
+      expectSame(optimizer, end);
+      expect(end.state["0"]!.step).toEqual(straight.state["0"]!.step);
+    }
+    expectSame(optimizer, straight);
   });
 });
 

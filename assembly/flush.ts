@@ -1,4 +1,4 @@
-import { any, clear, isTiny, load, or, store } from "./lane";
+import { anyTiny, clear, isTiny, load, store } from "./lane";
 
 /**
  * Sets every element with |x| < 2^-126 to +0 (so -0 too; NaN stays). A pass of its own over the moments every so many
@@ -8,12 +8,11 @@ import { any, clear, isTiny, load, or, store } from "./lane";
 export function flush(ptr: usize, length: usize): void {
   for (; length >= 16; length -= 16) {
     const a = load<v128>(ptr, 0), b = load<v128>(ptr, 16), c = load<v128>(ptr, 32), d = load<v128>(ptr, 48);
-    const tinyA = isTiny(a), tinyB = isTiny(b), tinyC = isTiny(c), tinyD = isTiny(d);
-    if (any(or(or(tinyA, tinyB), or(tinyC, tinyD)))) {
-      store<v128>(ptr, 0, clear(a, tinyA));
-      store<v128>(ptr, 16, clear(b, tinyB));
-      store<v128>(ptr, 32, clear(c, tinyC));
-      store<v128>(ptr, 48, clear(d, tinyD));
+    if (anyTiny(a, b, c, d)) {
+      store<v128>(ptr, 0, clear(a, isTiny(a)));
+      store<v128>(ptr, 16, clear(b, isTiny(b)));
+      store<v128>(ptr, 32, clear(c, isTiny(c)));
+      store<v128>(ptr, 48, clear(d, isTiny(d)));
     }
     ptr += 64;
   }

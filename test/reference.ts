@@ -31,7 +31,7 @@ export interface ReferenceState {
 }
 
 /** Subnormal moments become +0 after the update of every step t with t % FLUSH_EVERY === 0. */
-export const FLUSH_EVERY = 16;
+export const FLUSH_EVERY = 32;
 
 const SMALLEST_NORMAL = 2 ** -126;
 

@@ -52,6 +52,8 @@ export function loadCheckpoint(optimizer: Optimizer, bytes: Uint8Array): void {
   exclusively(optimizer, (groups) => {
     // By tag: Node's Buffer and arrays of another realm count.
     if (Object.prototype.toString.call(bytes) !== "[object Uint8Array]") failType("bytes", "a Uint8Array", bytes);
-    checkCheckpoint(groups, bytes)();
+    // What lies in the memory that is about to be written is read before it is.
+    const file = bytes.buffer === optimizer.memory.buffer ? new Uint8Array(bytes) : bytes;
+    checkCheckpoint(groups, file)();
   });
 }

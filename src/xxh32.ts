@@ -4,47 +4,52 @@ const P3 = 0xc2b2ae3d | 0;
 const P4 = 0x27d4eb2f | 0;
 const P5 = 0x165667b1;
 
-/** Bytes that are gathered before they are mixed in: also what makes any alignment and any piece length do. */
-const BLOCK = 16384;
+/** Bytes that are mixed in together. */
+const STRIPE = 16;
+/** Unaligned bytes that are copied at a time. */
+const BLOCK = 65536;
 
 /**
  * XXH32 with seed 0 (Yann Collet, xxHash specification), over bytes that come in pieces. A change of any one aligned
- * 32-bit word always changes it. Four 32-bit lanes are what JavaScript multiplies fast without WebAssembly: 1.9 GB/s measured,
+ * 32-bit word always changes it. Four 32-bit lanes are what JavaScript multiplies fast without WebAssembly: 2 GB/s measured,
  * where crc-32 reaches 0.4 and js-xxhash 0.15; the packages that are faster start asynchronously.
  */
 export class Xxh32 {
   readonly #lanes = Int32Array.of(P1 + P2, P2, 0, -P1);
-  readonly #words = new Int32Array(BLOCK / 4);
+  /** The stripe that is not complete yet. */
+  readonly #words = new Int32Array(STRIPE / 4);
   readonly #bytes = new Uint8Array(this.#words.buffer);
   #filled = 0;
   #total = 0;
 
   update(bytes: Uint8Array): this {
     this.#total += bytes.length;
-    for (let at = 0; at < bytes.length; ) {
-      const piece = bytes.subarray(at, at + BLOCK - this.#filled);
+    let at = 0;
+    if (this.#filled > 0) {
+      const piece = bytes.subarray(0, STRIPE - this.#filled);
       this.#bytes.set(piece, this.#filled);
       this.#filled += piece.length;
-      at += piece.length;
-      if (this.#filled === BLOCK) {
-        mix(this.#lanes, this.#words, BLOCK / 4);
-        this.#filled = 0;
-      }
+      at = piece.length;
+      if (this.#filled < STRIPE) return this;
+      mix(this.#lanes, this.#words);
     }
+    const end = bytes.length - ((bytes.length - at) % STRIPE);
+    mixBytes(this.#lanes, bytes.subarray(at, end));
+    this.#bytes.set(bytes.subarray(end));
+    this.#filled = bytes.length - end;
     return this;
   }
 
-  /** Eight hexadecimal digits; nothing may be added afterwards. */
+  /** Eight hexadecimal digits, of what has been added so far. */
   digest(): string {
-    const [words, bytes] = [this.#words, this.#bytes];
-    let next = this.#filled - (this.#filled % 16);
-    mix(this.#lanes, words, next / 4);
     const [a, b, c, d] = this.#lanes as unknown as [number, number, number, number];
-    let hash = this.#total < 16 ? P5 : rotate(a, 1) + rotate(b, 7) + rotate(c, 12) + rotate(d, 18);
+    let hash = this.#total < STRIPE ? P5 : rotate(a, 1) + rotate(b, 7) + rotate(c, 12) + rotate(d, 18);
     hash = (hash + this.#total) | 0;
-    for (; next + 4 <= this.#filled; next += 4)
-      hash = Math.imul(rotate(hash + Math.imul(words[next / 4]!, P3), 17), P4);
-    for (; next < this.#filled; next++) hash = Math.imul(rotate(hash + Math.imul(bytes[next]!, P5), 11), P1);
+    let next = 0;
+    for (; next + 4 <= this.#filled; next += 4) {
+      hash = Math.imul(rotate(hash + Math.imul(this.#words[next / 4]!, P3), 17), P4);
+    }
+    for (; next < this.#filled; next++) hash = Math.imul(rotate(hash + Math.imul(this.#bytes[next]!, P5), 11), P1);
     hash = Math.imul(hash ^ (hash >>> 15), P2);
     hash = Math.imul(hash ^ (hash >>> 13), P3);
     hash ^= hash >>> 16;
@@ -56,13 +61,28 @@ function rotate(x: number, by: number): number {
   return (x << by) | (x >>> (32 - by));
 }
 
-/** Mixes `count` words, a multiple of four, into the lanes. By index: what destructuring yields V8 does not take for integers. */
-function mix(lanes: Int32Array, words: Int32Array, count: number): void {
+/** Mixes whole stripes into the lanes. */
+function mixBytes(lanes: Int32Array, bytes: Uint8Array): void {
+  if (bytes.byteOffset % 4 === 0) {
+    mix(lanes, new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4));
+  } else {
+    const words = new Int32Array(Math.min(BLOCK, bytes.length) / 4);
+    const copy = new Uint8Array(words.buffer);
+    for (let at = 0; at < bytes.length; at += BLOCK) {
+      const piece = bytes.subarray(at, at + BLOCK);
+      copy.set(piece);
+      mix(lanes, words.subarray(0, piece.length / 4));
+    }
+  }
+}
+
+/** By index: what destructuring the lanes yields, V8 does not take for integers, and the loop runs at half the speed. */
+function mix(lanes: Int32Array, words: Int32Array): void {
   let a = lanes[0]!;
   let b = lanes[1]!;
   let c = lanes[2]!;
   let d = lanes[3]!;
-  for (let i = 0; i < count; i += 4) {
+  for (let i = 0; i < words.length; i += 4) {
     a = Math.imul(rotate((a + Math.imul(words[i]!, P2)) | 0, 13), P1);
     b = Math.imul(rotate((b + Math.imul(words[i + 1]!, P2)) | 0, 13), P1);
     c = Math.imul(rotate((c + Math.imul(words[i + 2]!, P2)) | 0, 13), P1);

@@ -1,6 +1,6 @@
 import { failMismatch } from "../errors.js";
 import type { GroupState, ParamState, StateDict } from "../types.js";
-import { checkNames } from "./names.js";
+import { checkNames, checkRecord } from "./checks.js";
 
 /** optax's `ScaleByAdamState`, or with `nu_max` its `ScaleByAmsgradState`; trees of depth 1, arrays flat and row-major. */
 export interface OptaxState {
@@ -11,7 +11,8 @@ export interface OptaxState {
 }
 
 /** @throws RangeError `ERR_STATE_MISMATCH` for what optax does not have: steps that differ, AMSGrad for some only */
-export function toOptax({ state }: StateDict): OptaxState {
+export function toOptax(stateDict: StateDict): OptaxState {
+  const state = checkRecord("state", checkRecord("state_dict", stateDict).state);
   const entries = Object.entries(state);
   const count = entries[0]?.[1].step ?? 0;
   if (entries.some(([, { step }]) => step !== count)) failMismatch("step", "one step for all parameters", "several");
@@ -29,7 +30,9 @@ export function toOptax({ state }: StateDict): OptaxState {
  * @param param_groups what optax keeps elsewhere: `optimizer.stateDict().param_groups`
  * @throws RangeError `ERR_STATE_MISMATCH` where `mu`, `nu` and `nu_max` name different parameters
  */
-export function fromOptax({ count, mu, nu, nu_max }: OptaxState, param_groups: GroupState[]): StateDict {
+export function fromOptax(optaxState: OptaxState, param_groups: GroupState[]): StateDict {
+  const { count, mu, nu, nu_max } = checkRecord("optax_state", optaxState);
+  for (const [label, tree] of Object.entries({ mu, nu, ...(nu_max && { nu_max }) })) checkRecord(label, tree);
   for (const tree of nu_max === undefined ? [nu] : [nu, nu_max]) checkNames(Object.keys(tree), Object.keys(mu));
   const entries = Object.entries(mu).map(([name, exp_avg]): [string, ParamState] => {
     const entry = { step: count, exp_avg, exp_avg_sq: nu[name]! };

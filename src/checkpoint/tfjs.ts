@@ -1,8 +1,8 @@
 import { failMismatch, show } from "../errors.js";
 import { checkFloat32Array } from "../float32.js";
-import { checkCount } from "../options.js";
+import { checkArray, checkCount } from "../options.js";
 import type { GroupState, StateDict } from "../types.js";
-import { checkNames } from "./names.js";
+import { checkNames, checkRecord } from "./checks.js";
 
 /** An entry of tfjs's `optimizer.getWeights()`, its tensor read with `dataSync()`. */
 export interface TfjsWeight {
@@ -17,7 +17,8 @@ export interface TfjsWeight {
  * @throws RangeError `ERR_STATE_MISMATCH` where names and state differ, and for what tfjs does not have: AMSGrad, steps
  * that differ between parameters, or past 2^31 - 1
  */
-export function toTfjs({ state }: StateDict, names: readonly string[]): TfjsWeight[] {
+export function toTfjs(stateDict: StateDict, names: readonly string[]): TfjsWeight[] {
+  const state = checkRecord("state", checkRecord("state_dict", stateDict).state);
   checkNames(names, Object.keys(state));
   const steps = new Set(names.map((name) => state[name]!.step));
   if (steps.size > 1) failMismatch("step", "one step for all parameters", [...steps].slice(0, 4).join(", "));
@@ -46,7 +47,10 @@ export function fromTfjs(
   param_groups: GroupState[],
 ): StateDict {
   const count = checkNames(names, names).size;
-  if (weights.length !== 1 + 2 * count || weights[0]!.data.length !== 1) {
+  checkArray("weights", weights, "an array").forEach((weight, i) => {
+    checkRecord(`weights[${i}]`, weight);
+  });
+  if (weights.length !== 1 + 2 * count || weights[0]!.data?.length !== 1) {
     failMismatch(
       "weights",
       `"iter" and 2 x ${count} moments`,
@@ -54,7 +58,7 @@ export function fromTfjs(
     );
   }
   const step = checkCount("iter", weights[0]!.data[0]);
-  const moment = (i: number) => checkFloat32Array(weights[i]!.name, weights[i]!.data);
+  const moment = (i: number) => checkFloat32Array(`weights[${i}].data`, weights[i]!.data);
   const entries = names.map((name, i) => [name, { step, exp_avg: moment(1 + i), exp_avg_sq: moment(1 + count + i) }]);
   return { state: Object.fromEntries(entries), param_groups };
 }

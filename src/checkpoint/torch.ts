@@ -1,8 +1,8 @@
-import { failMismatch, failType, show } from "../errors.js";
+import { failMismatch, show } from "../errors.js";
 import { checkFloat32Array } from "../float32.js";
-import { checkCount, checkNumber, own } from "../options.js";
+import { checkArray, checkCount, checkNumber, own } from "../options.js";
 import type { GroupState, ParamState, StateDict } from "../types.js";
-import { checkNames } from "./names.js";
+import { checkNames, checkRecord } from "./checks.js";
 
 /** One parameter's state as `torch.optim.Adam` and `torch.optim.AdamW` keep it, tensors flat and row-major. */
 export interface TorchState {
@@ -39,16 +39,19 @@ export interface TorchStateDict {
  * and for `biasCorrection: false`, which PyTorch does not have
  */
 export function toTorch(stateDict: StateDict, names: readonly string[]): TorchStateDict {
-  const index = checkNames(names, Object.keys(stateDict.state));
-  const param_groups = stateDict.param_groups.map(({ params, bias_correction, ...hyper }, i): TorchGroup => {
+  const state = checkRecord("state", checkRecord("state_dict", stateDict).state);
+  const index = checkNames(names, Object.keys(state));
+  const param_groups = groupsOf(stateDict).map(({ params, bias_correction, ...hyper }, i): TorchGroup => {
     if (!bias_correction) failMismatch(`param_groups[${i}].bias_correction`, "true, as always in PyTorch", "false");
-    return { ...hyper, params: params.map((name) => index.get(name)!).sort((a, b) => a - b) };
+    return { ...hyper, params: params.map((name) => index.get(name) ?? -1).sort((a, b) => a - b) };
   });
   param_groups.sort((a, b) => (a.params[0] ?? 0) - (b.params[0] ?? 0));
   const order = param_groups.flatMap(({ params }) => params);
-  if (order.some((param, i) => param !== i)) failMismatch("names", "the parameters group by group", "another order");
+  if (order.length !== names.length || order.some((param, i) => param !== i)) {
+    failMismatch("names", "the parameters group by group", "another order");
+  }
   return {
-    state: Object.fromEntries(names.map((name, i) => [i, { ...stateDict.state[name]! }])),
+    state: Object.fromEntries(names.map((name, i) => [i, { ...state[name]! }])),
     param_groups,
   };
 }
@@ -61,23 +64,22 @@ export function toTorch(stateDict: StateDict, names: readonly string[]): TorchSt
  * yet and therefore keeps no state for
  */
 export function fromTorch(torchStateDict: TorchStateDict, names: readonly string[]): StateDict {
-  const { state, param_groups } = torchStateDict;
-  if (!Array.isArray(param_groups)) failType("param_groups", "an array", param_groups);
-  if (typeof state !== "object" || state === null) failType("state", "an object", state);
+  const state = checkRecord("state", checkRecord("state_dict", torchStateDict).state);
+  const param_groups = groupsOf(torchStateDict);
   const order = param_groups.flatMap(({ params }) => params);
-  if (order.length !== names.length || new Set(order).size !== order.length) {
-    failMismatch("param_groups", `${names.length} parameters, each once`, `${order.length}`);
+  const { size } = checkNames(names, names);
+  if (order.length !== size || new Set(order).size !== size) {
+    failMismatch("param_groups", `${size} parameters, each once`, `${order.length}`);
   }
-  checkNames(names, names);
   // PyTorch itself goes by position, too: its integers may be any, as long as groups and state agree.
   const nameOf = new Map(order.map((param, i) => [param, names[i]!]));
   const entries = order.map((param) => {
-    const entry = own(state, String(param)) as TorchState | undefined;
+    const entry = own(state, String(param));
     const label = `state[${param}]`;
     if (entry === undefined) {
       failMismatch(label, `the state of ${show(nameOf.get(param))}`, "none: PyTorch has not stepped it yet");
     }
-    return [nameOf.get(param)!, readState(label, entry)] as const;
+    return [nameOf.get(param)!, readState(label, checkRecord(label, entry) as TorchState)] as const;
   });
   return {
     state: Object.fromEntries(entries),
@@ -94,6 +96,14 @@ export function fromTorch(torchStateDict: TorchStateDict, names: readonly string
       }),
     ),
   };
+}
+
+function groupsOf<T extends { params: unknown[] }>({ param_groups }: { param_groups: T[] }): T[] {
+  checkArray("param_groups", param_groups, "an array").forEach((group, i) => {
+    const { params } = checkRecord(`param_groups[${i}]`, group) as T;
+    checkArray(`param_groups[${i}].params`, params, "an array");
+  });
+  return param_groups;
 }
 
 function readState(label: string, entry: TorchState): ParamState {

@@ -116,7 +116,7 @@ describe("tfjs", () => {
     expect(typedError(() => fromTfjs(weights.slice(1), order, param_groups))).toBeDefined();
     expect(typedError(() => fromTfjs(weights, ["w", "w", "9"], param_groups))).toBeDefined();
     weights[2] = { name: "10/m", data: new Int32Array(2) };
-    expect(typedError(() => fromTfjs(weights, order, param_groups))?.message).toContain("10/m");
+    expect(typedError(() => fromTfjs(weights, order, param_groups))?.message).toContain("weights[2].data");
   });
 });
 
@@ -141,4 +141,34 @@ describe("optax", () => {
     delete optax.nu.w;
     expect(typedError(() => fromOptax(optax, plain().stateDict().param_groups))).toBeDefined();
   });
+});
+
+test("arguments of a wrong kind are refused", () => {
+  const wrong: Any[] = [
+    undefined,
+    null,
+    3,
+    "x",
+    [],
+    {},
+    { state: null },
+    { state: {}, param_groups: [null] },
+    new Float32Array(1),
+  ];
+  for (const value of wrong) {
+    const calls: (() => unknown)[] = [
+      () => toTorch(value, names),
+      () => fromTorch(value, names),
+      () => toTfjs(value, names),
+      () => fromTfjs(value, names, []),
+      () => fromTfjs([value, value, value], ["w"], []),
+      () => fromOptax(value, []),
+      () => toTorch(state(), value),
+      () => toTfjs(state(), value),
+    ];
+    if (value?.state === undefined || value.state === null) calls.push(() => toOptax(value));
+    calls.forEach((call, i) => {
+      expect(typedError(call), `${i} ${JSON.stringify(value)}`).toBeDefined();
+    });
+  }
 });

@@ -244,6 +244,10 @@ test("an optimizer in somebody else's shared memory", () => {
   loadCheckpoint(to, bytes);
   expect(to.stateDict()).toEqual(from.stateDict());
   expect([...to.param("w")]).toEqual([...from.param("w")]);
+  const inside = new Uint8Array(memory.buffer, 4096, bytes.length);
+  inside.set(bytes);
+  loadCheckpoint(from, inside);
+  expect(to.stateDict()).toEqual(from.stateDict());
   const shared = new Uint8Array(new SharedArrayBuffer(bytes.length));
   shared.set(bytes);
   loadCheckpoint(from, shared);

@@ -1,5 +1,5 @@
 /**
- * The float32 oracle: the contract's arithmetic, one element and one rounding at a time, as slow and as plain as it
+ * The float32 oracle: the arithmetic of docs/arithmetic.md, one element and one rounding at a time, as slow and as plain as it
  * gets. It shares no code with src/ or assembly/ and must not: what the kernels compute is compared with it, bit for
  * bit.
  *

@@ -1,0 +1,39 @@
+import { readFileSync } from "node:fs";
+import { setFlagsFromString } from "node:v8";
+import { type Kernels, UPDATE_ROWS, type UpdateKernel } from "../../src/kernels.js";
+import { scalarKernels } from "../../src/scalar.js";
+
+export const MODULE_NAMES = ["simd", "simd-shared", "relaxed", "relaxed-shared"] as const;
+export type ModuleName = (typeof MODULE_NAMES)[number];
+
+/** A raw module of the release build. */
+export function wasmBytes(name: ModuleName): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(readFileSync(new URL(`../../dist/wasm/${name}.wasm`, import.meta.url)));
+}
+
+/**
+ * Whether this engine runs relaxed SIMD. Node 20 has it behind a flag, which this sets (for the process: a test file
+ * has one of its own); without it the relaxed kernels would go untested on the oldest Node there is support for.
+ */
+export function enableRelaxed(): boolean {
+  if (!WebAssembly.validate(wasmBytes("relaxed"))) setFlagsFromString("--experimental-wasm-relaxed-simd");
+  return WebAssembly.validate(wasmBytes("relaxed"));
+}
+
+/** A raw module's kernels, instantiated without the package: by hand, as another library would. */
+export function rawKernels(name: ModuleName, memory: WebAssembly.Memory): Kernels {
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(wasmBytes(name)), { env: { memory } });
+  return {
+    kind: name.startsWith("relaxed") ? "relaxed" : "simd",
+    update: UPDATE_ROWS.map((row) => exports[row.name] as UpdateKernel),
+    sumSquares: exports.sum_squares as Kernels["sumSquares"],
+    flush: exports.flush as Kernels["flush"],
+  };
+}
+
+export type RawKind = "simd" | "relaxed" | "scalar";
+
+/** Kernels of a kind over an unshared memory. */
+export function kernelsOf(kind: RawKind, memory: WebAssembly.Memory): Kernels {
+  return kind === "scalar" ? scalarKernels(memory) : rawKernels(kind, memory);
+}

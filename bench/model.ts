@@ -21,7 +21,7 @@ export function createModel(length: number, kernel: "simd" | "relaxed" | "scalar
     param[i] = seed / 2 ** 31 - 1;
     grad[i] = ((seed & 0xffff) / 2 ** 15 - 1) * 0.01;
   }
-  // CONTRACT: a group is param | grad | expAvg | expAvgSq, so with one tensor the regions are one stride apart.
+  // A group is param | grad | expAvg | expAvgSq, so with one tensor the regions are one stride apart.
   const stride = grad.byteOffset - param.byteOffset;
   const region = (i: number) => new Float32Array(optimizer.memory.buffer, param.byteOffset + i * stride, length);
   return { optimizer, views: { param, grad, expAvg: region(2), expAvgSq: region(3) } };

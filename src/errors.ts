@@ -39,7 +39,7 @@ export function fail(
   got: string,
   cause?: unknown,
 ): never {
-  const error = new Class(`"${label}": expected ${expected}, got ${got}`);
+  const error = new Class(`${JSON.stringify(label)}: expected ${expected}, got ${got}`);
   Object.defineProperty(error, "code", { value: code, enumerable: true });
   if (cause !== undefined) Object.defineProperty(error, "cause", { value: cause, configurable: true, writable: true });
   throw error;

@@ -53,7 +53,7 @@ export class Group {
   readonly live: LiveGroup;
   /** The regions that hold its state. */
   readonly moments: readonly (keyof Pointers)[];
-  /** The rate last used, or loaded; undefined before the first step and after `lr` was assigned. */
+  /** The rate last used, or loaded; undefined before the first step. */
   lastLr: number | undefined;
 
   /** @param guard throws while hyper-parameters must not change */
@@ -105,7 +105,6 @@ function liveView(group: Group, guard: () => void): LiveGroup {
           fail(Error, "ERR_FIXED_OPTION", key, `${group.hyper.amsgrad}, fixed when the group was made`, String(value));
         }
         Object.assign(group.hyper, { [key]: checked });
-        if (key === "lr") group.lastLr = undefined;
       },
     });
   }

@@ -124,7 +124,7 @@ export abstract class Optimizer {
     const { stepper } = this.#enter();
     try {
       const checked = readStep(options);
-      if (checked.skip !== undefined) for (const name of checked.skip) this.#tensor(name);
+      if (checked.skip !== undefined) for (const name of checked.skip) this.#tensor(name, "skip");
       return stepper.step(this.#groups, checked);
     } finally {
       this.#busy = false;
@@ -143,8 +143,7 @@ export abstract class Optimizer {
 
   /** Copies of all moments and step counts, and the hyper-parameters: what `loadStateDict` needs to go on bit for bit. */
   stateDict(): StateDict {
-    this.#alive();
-    return readState(this.#groups);
+    return this[EXCLUSIVELY](readState);
   }
 
   /**
@@ -207,16 +206,16 @@ export abstract class Optimizer {
     return core;
   }
 
-  #tensor(name: string): Tensor {
+  #tensor(name: string, label = "name"): Tensor {
     this.#alive();
     const tensor = this.#byName.get(name);
     if (tensor !== undefined) return tensor;
-    if (typeof name !== "string") failType("name", "a string", name);
-    fail(Error, "ERR_UNKNOWN_NAME", "name", "the name of a parameter", show(name));
+    if (typeof name !== "string") failType(label, "a string", name);
+    fail(Error, "ERR_UNKNOWN_NAME", label, "the name of a parameter", show(name));
   }
 
   #add(specs: readonly GroupSpec[], pointers: readonly Pointers[][]): void {
-    const { memory } = this.#alive();
+    const { arena, memory } = this.#alive();
     const guard = () => {
       this.#enter();
       this.#busy = false;
@@ -225,7 +224,8 @@ export abstract class Optimizer {
     for (const group of added) {
       for (const tensor of group.tensors) {
         this.#byName.set(tensor.name, tensor);
-        for (const moment of group.moments) tensor.view(moment).fill(0);
+        // The arena's memory is fresh, and touching it would make it resident.
+        if (arena === undefined) for (const moment of group.moments) tensor.view(moment).fill(0);
       }
     }
     this.#groups = [...this.#groups, ...added];

@@ -142,10 +142,7 @@ export function readRuntime(options: AdamOptions & RuntimeOptions): Runtime {
   if (typeof kernel !== "string") failType("kernel", `one of ${KERNELS.join(", ")}`, kernel);
   if (!KERNELS.includes(kernel)) failRange("kernel", `one of ${KERNELS.join(", ")}`, kernel);
   const threads = given(options, "threads", 1);
-  if (threads !== "auto") {
-    if (typeof threads === "string") failRange("threads", 'an integer >= 1 or "auto"', threads);
-    checkCount("threads", threads, 1);
-  }
+  if (threads !== "auto") checkCount("threads", threads, 1);
   const memory = own(options, "memory");
   if (memory !== undefined && !isMemory(memory)) failType("memory", "a WebAssembly.Memory", memory);
   return { kernel: kernel as KernelChoice, threads: threads as number | "auto", memory };

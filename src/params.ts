@@ -84,7 +84,8 @@ function readShaped(name: string, label: string, source: object): ParamSpec {
   checkObject(label, source, ["shape", "data"]);
   const sizes = checkArray(`${label}.shape`, own(source, "shape"), "an array of dimensions");
   const shape = Object.freeze(sizes.map((size, i) => checkCount(`${label}.shape[${i}]`, size)));
-  const length = shape.reduce((product, size) => product * size, 1);
+  // 0 first: ∞ · 0 is not 0.
+  const length = shape.includes(0) ? 0 : shape.reduce((product, size) => product * size, 1);
   const values = own(source, "data");
   const data = values === undefined ? undefined : checkFloat32Array(`${label}.data`, values);
   if (data !== undefined && data.length !== length) {
@@ -121,7 +122,17 @@ export function checkPlacement(
   existing: readonly GroupSpec[],
   memory: WebAssembly.Memory | undefined,
 ): void {
-  for (const { name, pointers } of groups.flatMap(({ params }) => params)) {
+  for (const { name, pointers, data, length } of groups.flatMap(({ params }) => params)) {
+    // Reading a later parameter may have run somebody's code.
+    if (data !== undefined && data.length !== length) {
+      fail(
+        TypeError,
+        "ERR_DETACHED_BUFFER",
+        `params.${name}`,
+        "values that stay",
+        "a buffer detached or shrunk meanwhile",
+      );
+    }
     if ((memory === undefined) !== (pointers === undefined)) {
       const [expected, got] = memory === undefined ? [VALUES, POINTERS] : [POINTERS, VALUES];
       fail(TypeError, "ERR_INVALID_TYPE", `params.${name}`, expected, got);

@@ -20,7 +20,7 @@ export function linear(options: { from: number; to: number; steps: number }): Sc
   checkObject("options", options, ["from", "to", "steps"]);
   const from = checkNonNegative("from", own(options, "from"));
   const to = checkNonNegative("to", own(options, "to"));
-  const steps = checkCount("steps", own(options, "steps"), 1);
+  const steps = checkCount("steps", own(options, "steps"));
   return (step) => (step >= steps ? to : from + (to - from) * (step / steps));
 }
 
@@ -31,7 +31,7 @@ export function linearWarmup(options: { lr: number; steps: number; from?: number
   return linear({
     from: from === undefined ? 0 : checkNonNegative("from", from),
     to: checkNonNegative("lr", own(options, "lr")),
-    steps: checkCount("steps", own(options, "steps"), 1),
+    steps: checkCount("steps", own(options, "steps")),
   });
 }
 
@@ -39,7 +39,7 @@ export function linearWarmup(options: { lr: number; steps: number; from?: number
 export function cosine(options: { lr: number; steps: number; min?: number }): Schedule {
   checkObject("options", options, ["lr", "steps", "min"]);
   const lr = checkNonNegative("lr", own(options, "lr"));
-  const steps = checkCount("steps", own(options, "steps"), 1);
+  const steps = checkCount("steps", own(options, "steps"));
   const least = own(options, "min");
   const min = least === undefined ? 0 : checkNonNegative("min", least);
   return (step) => (step >= steps ? min : min + (lr - min) * 0.5 * (1 + Math.cos((Math.PI * step) / steps)));
@@ -61,9 +61,9 @@ export function warmupStableDecay(options: {
   const least = own(options, "min");
   const min = least === undefined ? 0 : checkNonNegative("min", least);
   return chain([
-    [linearWarmup({ lr, steps: checkCount("warmup", own(options, "warmup"), 1) }), options.warmup],
+    [linearWarmup({ lr, steps: checkCount("warmup", own(options, "warmup")) }), options.warmup],
     [constant(lr), checkCount("stable", own(options, "stable"))],
-    [linear({ from: lr, to: min, steps: checkCount("decay", own(options, "decay"), 1) })],
+    [linear({ from: lr, to: min, steps: checkCount("decay", own(options, "decay")) })],
   ]);
 }
 

@@ -123,7 +123,8 @@ function checkValues(moment: Incoming): Incoming {
   }
   checkFinite(label, values, moment.signed);
   // Views of the memory that is about to be written are read before it is.
-  return values.buffer === tensor.memory.buffer ? { ...moment, values: values.slice() } : moment;
+  const aliased = values.buffer === tensor.memory.buffer || !(values.buffer instanceof ArrayBuffer);
+  return aliased ? { ...moment, values: values.slice() } : moment;
 }
 
 /** Every group of the dict must hold the same parameters as one of the optimizer's, in whatever order either lists them. */

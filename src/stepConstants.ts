@@ -37,12 +37,13 @@ export function stepConstants(
   out[8] = gradFactor;
 }
 
-/** Whether an update of zeros leaves zeros, so that a kernel may run over padding: no 0/0, no 0·∞. */
+/** Whether an update of zeros leaves +0, so that a kernel may run over padding: no 0/0, no 0·∞, no decay that turns signs. */
 export function keepsZeros(constants: Float32Array): boolean {
   return (
     constants[6]! > 0 &&
     Number.isFinite(constants[6]) &&
     Number.isFinite(constants[4]) &&
+    constants[7]! >= 0 &&
     Number.isFinite(constants[7]) &&
     Number.isFinite(constants[8])
   );

@@ -1,0 +1,38 @@
+import type { DecayColumn, DecayTable } from "./decay.js";
+import type { Run } from "./train.js";
+
+/** What the numbers must show for the demo's conclusions to hold: a sentence for each that does not. */
+export function contradictions(runs: readonly Run[], adamW: Run, { bins, columns }: DecayTable): string[] {
+  const found: string[] = [];
+  const expect = (holds: boolean, sentence: string) => {
+    // NaN compares as false, so it is always found.
+    if (!holds) found.push(sentence);
+  };
+
+  for (const { rule, losses } of runs) {
+    const [first, last] = [losses[0]!, losses.at(-1)!];
+    expect(last < first / 2, `${rule.label}: the training loss did not halve (${first} to ${last})`);
+  }
+  const { accuracy } = adamW.evaluations.at(-1)!;
+  expect(accuracy >= 0.9, `AdamW: held-out accuracy is ${accuracy}, expected at least 0.9`);
+
+  const expectAsAsked = ({ label, received }: DecayColumn, tolerance: number) => {
+    for (const [bin, { low, high }] of received.entries()) {
+      const holds = low >= 1 - tolerance && high <= 1 + tolerance;
+      expect(holds, `${label}: bin ${bin} was decayed ${low} to ${high} times as asked, expected 1 ± ${tolerance}`);
+    }
+  };
+  expectAsAsked(columns.sgdL2, 1e-6);
+  expectAsAsked(columns.sgdDecay, 1e-6);
+  expectAsAsked(columns.adamW, 0.01);
+
+  for (const { label, lambda, received } of [columns.adamL2, columns.adamL2Scaled]) {
+    const smallGradients = received[0]!.median;
+    const largeGradients = received[bins.length - 2]!.median;
+    expect(
+      smallGradients > 2 * largeGradients,
+      `${label}, λ = ${lambda}: small gradients ${smallGradients}, large gradients ${largeGradients}: expected a clear difference`,
+    );
+  }
+  return found;
+}

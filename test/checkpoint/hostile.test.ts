@@ -225,6 +225,37 @@ test("names", () => {
   expect(errorOf(flat).message).toBe('"w": expected shape [2, 2], got [4]');
 });
 
+test("shapes of as many bytes, but not the parameter's", () => {
+  const make = (...shape: number[]) => AdamW.createSync({ w: { shape } });
+  for (const [there, here] of [
+    [[4], [4, 1]],
+    [[4, 1], [4]],
+    [
+      [1, 4],
+      [4, 1],
+    ],
+    [[], [1]],
+    [[1], []],
+    [
+      [0, 2],
+      [0, 3],
+    ],
+  ] as const) {
+    const error = typedError(() => loadCheckpoint(make(...here), encodeCheckpoint(make(...there))));
+    expect(error).toMatchObject({ code: "ERR_SHAPE_MISMATCH" });
+    expect(error!.message).toContain(`expected shape [${here.join(", ")}], got [${there.join(", ")}]`);
+  }
+});
+
+test("without a checksum, too: a byte too many, and a byte too few", () => {
+  const bytes = edited(stepped(tiny()), () => {});
+  loadCheckpoint(tiny(), bytes);
+  for (const wrong of [Uint8Array.of(...bytes, 0), bytes.subarray(0, -1), bytes.subarray(0, -4)]) {
+    expect(errorOf(wrong)).toMatchObject({ code: "ERR_CHECKPOINT" });
+    expect(errorOf(wrong).message).toContain("where the last tensor ends");
+  }
+});
+
 test("text that is no header", () => {
   const { header, data } = split(edited(stepped(tiny()), () => {}));
   const text = JSON.stringify(header);

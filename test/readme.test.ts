@@ -18,7 +18,7 @@ const blocks = [...readFileSync(join(root, "README.md"), "utf8").matchAll(/^```t
 it.each(blocks.map((code, i) => [i + 1, code] as const))("block %i runs, and prints what it says", (i, code) => {
   const file = join(dir, `block${i}.ts`);
   writeFileSync(file, code);
-  const printed = execFileSync(process.execPath, ["--import", "tsx", file], { cwd: root, encoding: "utf8" }).trim();
+  const printed = execFileSync(process.execPath, ["--import", "tsx", file], { cwd: dir, encoding: "utf8" }).trim();
   const claimed = [...code.matchAll(/^console\.log\(.*\); \/\/ (.*)$/gm)].map(([, comment]) => comment!);
   expect(printed).toBe(claimed.join("\n"));
 });

@@ -27,7 +27,7 @@ export function rowOf(decay: UpdateRow["decay"], amsgrad: boolean, gradient: Upd
   return (DECAYS.indexOf(decay) * 2 + (amsgrad ? 1 : 0)) * GRADIENTS.length + GRADIENTS.indexOf(gradient);
 }
 
-/** Addresses in bytes, a length in elements, then `CONSTANTS` in order. */
+/** Addresses in bytes, a length in elements, then the constants of a step in order, already narrowed to float32. */
 export type UpdateKernel = (
   param: number,
   grad: number,

@@ -220,27 +220,46 @@ describe("step constants", () => {
   const out = new Float32Array(9);
   const hypers = Object.values(CASES).map((changed) => ({ ...BASE, ...changed }));
 
+  const expectConstants = (options: ReferenceOptions, t: number, factor: number) => {
+    const coupled = options.mode === "adam" && options.weightDecay !== 0;
+    stepConstants(out, options, coupled, options.lr, t, factor);
+    const [beta1, beta2] = options.betas;
+    const correction = (beta: number) => (options.biasCorrection ? 1 - exactPower(beta, t) : 1);
+    const expected = [
+      beta1,
+      1 - beta1,
+      beta2,
+      1 - beta2,
+      options.lr / correction(beta1),
+      1 / Math.sqrt(correction(beta2)),
+      options.eps,
+      coupled ? options.weightDecay : 1 - options.lr * options.weightDecay,
+      factor,
+    ].map(Math.fround);
+    expect([...out], `${JSON.stringify(options)}, t ${t}`).toEqual(expected);
+  };
+
   it("are formed in float64 and narrowed once, bit for bit, for every case at 9 steps in falling order", () => {
     for (const options of hypers) {
       for (const t of [3000, 1000, 999, 100, 17, 16, 3, 2, 1]) {
-        const coupled = options.mode === "adam" && options.weightDecay !== 0;
-        const factor = options.maximize ? -0.3 : 0.7;
-        stepConstants(out, options, coupled, options.lr, t, factor);
-        const [beta1, beta2] = options.betas;
-        const correction = (beta: number) => (options.biasCorrection ? 1 - exactPower(beta, t) : 1);
-        const expected = [
-          beta1,
-          1 - beta1,
-          beta2,
-          1 - beta2,
-          options.lr / correction(beta1),
-          1 / Math.sqrt(correction(beta2)),
-          options.eps,
-          coupled ? options.weightDecay : 1 - options.lr * options.weightDecay,
-          factor,
-        ].map(Math.fround);
-        expect([...out], `${JSON.stringify(options)}, t ${t}`).toEqual(expected);
+        expectConstants(options, t, options.maximize ? -0.3 : 0.7);
       }
+    }
+  });
+
+  it("and for 300 hyper-parameters without a short float32, where narrowing anything earlier would show", () => {
+    const next = randomBits(12);
+    const uniform = () => next() / 2 ** 32;
+    for (let i = 0; i < 300; i++) {
+      const options: ReferenceOptions = {
+        ...BASE,
+        mode: i % 2 ? "adam" : "adamw",
+        lr: uniform(),
+        betas: [uniform(), 1 - uniform() / 100],
+        eps: 1e-6 * uniform(),
+        weightDecay: 2 * uniform(),
+      };
+      expectConstants(options, 1 + (next() % 300), uniform() - 0.5);
     }
   });
 

@@ -7,7 +7,7 @@ const CHECKPOINT = 'export { encodeCheckpoint, loadCheckpoint } from "fused-adam
 const LOADER = "@assemblyscript/loader";
 const BUDGETS = [
   { name: "core with all four modules", code: CORE, external: [LOADER], kilobytes: 10 },
-  { name: "core with its dependency", code: CORE, kilobytes: 11.5 },
+  { name: "core with its dependency", code: CORE, kilobytes: 12 },
   { name: "core and checkpoints", code: `${CORE}; ${CHECKPOINT}`, external: [LOADER], kilobytes: 14 },
   { name: "schedules", code: 'export * from "fused-adam/schedules"', kilobytes: 2 },
   { name: "nothing used", code: 'import "fused-adam"', kilobytes: 0.05 },

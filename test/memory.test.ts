@@ -317,6 +317,27 @@ describe("the arena", () => {
     expect(floatsAt(optimizer.memory, 0, runs[0]!.start / 4).some((x) => x !== 0)).toBe(false);
   });
 
+  it("keeps regions of 256 KiB and more 17 cache lines off a multiple of 4 KiB, zeros between them", () => {
+    for (const length of [65536, 65537, 66560, 100_000]) {
+      const optimizer = AdamW.createSync({ w: dyadic(length, 1), next: dyadic(1, 2) }, { amsgrad: true });
+      for (const name of optimizer.names) optimizer.grad(name).fill(1);
+      optimizer.step();
+      const at = optimizer.param("w").byteOffset;
+      const stride = optimizer.grad("w").byteOffset - at;
+      const used = 64 * Math.ceil(length / 16) + 64;
+      expect(stride % 4096).toBe(17 * 64);
+      expect(stride).toBeGreaterThanOrEqual(used);
+      expect(stride).toBeLessThan(used + 4096);
+      for (let region = 0; region < 5; region++) {
+        const gap = floatsAt(optimizer.memory, at + region * stride + used, (stride - used) / 4);
+        expect(gap.every((x) => Object.is(x, 0))).toBe(true);
+      }
+      // The fifth region's last byte is inside the memory, and what comes next begins behind it.
+      optimizer.addParamGroup({ params: { later: dyadic(3, 1) } });
+      expect(optimizer.param("later").byteOffset).toBe(at + 5 * stride);
+    }
+  });
+
   it("grows when parameters are added, and never otherwise", () => {
     const optimizer = AdamW.createSync(values(lengths));
     const { buffer } = optimizer.memory;
@@ -329,11 +350,11 @@ describe("the arena", () => {
     const { memory } = optimizer;
     optimizer.addParamGroup({ params: { big: { shape: [100, 1000] } } });
     expect(optimizer.memory).toBe(memory);
-    // Four arrays of 400,000 bytes, and no more than a page beside what was there.
+    // Four arrays of 400,000 bytes, up to 4 KiB behind each, and no more than a page beside what was there.
     const grown = optimizer.memory.buffer.byteLength - buffer.byteLength;
     expect(buffer.byteLength).toBe(0);
     expect(grown).toBeGreaterThan(1_600_000);
-    expect(grown).toBeLessThan(1_600_000 + 2 * 65536 + 65536);
+    expect(grown).toBeLessThan(1_600_000 + 4 * 4096 + 2 * 65536);
   });
 
   it("is unshared memory that its owner may look at", () => {

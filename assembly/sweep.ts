@@ -3,8 +3,8 @@ import { splat } from "./lane";
 
 /**
  * Elements per turn of the unrolled loop: four vectors, a cache line of each region, which is also what tensors in the arena are
- * padded to. At 65,536 parameters, on a core whose other hyperthread was busy: one vector 2.0 ns per parameter, two 1.6, four
- * 1.5; on an idle one 1.00, 0.97, 0.97.
+ * padded to. At 65,536 parameters one vector took 2.0 ns per parameter, two 1.6, four 1.5; in the machine's other, faster state
+ * (docs/benchmarks.md) 1.00, 0.97, 0.97.
  */
 const UNROLL: usize = 16;
 

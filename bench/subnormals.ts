@@ -14,7 +14,7 @@ interface Parts {
 }
 
 function partsOf({ optimizer, views }: Model): Parts {
-  const kernels = kernelsOver(optimizer.memory, compileSync("simd", false), "simd");
+  const kernels = kernelsOver(optimizer.memory, compileSync("simd", false));
   const update = kernels.update[rowOf("adamw", false, "")]!;
   const { length } = views.param;
   const [param, grad] = [views.param.byteOffset, views.grad.byteOffset];

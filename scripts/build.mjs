@@ -1,12 +1,15 @@
-// Builds the package: assembly -> build/wasm -> src/generated/modules.ts -> dist/{esm,cjs,wasm}.
+// Builds the package: assembly -> build/wasm -> src/generated/ -> dist/{esm,cjs,wasm}.
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { buildSync } from "esbuild";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const run = (script, ...args) =>
   execFileSync(process.execPath, [`node_modules/${script}`, ...args], { stdio: "inherit" });
 const asc = (config, target) => run("assemblyscript/bin/asc.js", "--config", config, "--target", target);
+
+const generate = (name, code) => writeFileSync(`src/generated/${name}.ts`, `// Made by scripts/build.mjs.\n${code}`);
 
 const { targets } = JSON.parse(readFileSync("asconfig.json", "utf8"));
 const modules = Object.keys(targets).filter((target) => target !== "debug");
@@ -20,14 +23,33 @@ asc("bench/assembly/asconfig.json", "limits");
 
 // Hex, not base64: the kernels resemble each other, and only a byte-aligned text lets brotli and gzip see that
 // (11 KB of module: 1.1 KB as hex, 1.9 KB as base64, after brotli).
-const rows = modules.map((name) => {
-  cpSync(`build/wasm/${name}.wasm`, `build/dist/wasm/${name}.wasm`);
-  return `  ${JSON.stringify(name)}: "${readFileSync(`build/wasm/${name}.wasm`).toString("hex")}",\n`;
-});
-writeFileSync(
-  "src/generated/modules.ts",
-  `// Made by scripts/build.mjs from assembly/.\nexport const MODULES = {\n${rows.join("")}} as const;\n`,
+const hex = (name) => readFileSync(`build/wasm/${name}.wasm`).toString("hex");
+const kinds = modules.filter((name) => !name.endsWith("-shared"));
+for (const name of modules) cpSync(`build/wasm/${name}.wasm`, `build/dist/wasm/${name}.wasm`);
+
+// A module for shared memory differs in its import section only, so that section is all that is kept of it.
+const section = (name) => hex(name).match(/02..0103656e76066d656d6f727902(?:0000|0300808004)/)[0];
+const [unshared, shared] = [section("simd"), section("simd-shared")];
+for (const kind of kinds) {
+  if (hex(kind).replace(unshared, shared) !== hex(`${kind}-shared`))
+    throw new Error(`${kind}-shared differs elsewhere`);
+}
+generate(
+  "modules",
+  `export const MODULES = {\n${kinds.map((kind) => `  ${kind}: "${hex(kind)}",\n`).join("")}} as const;
+export const UNSHARED_IMPORT = "${unshared}";
+export const SHARED_IMPORT = "${shared}";\n`,
 );
+
+const { outputFiles } = buildSync({
+  entryPoints: ["src/worker.ts"],
+  bundle: true,
+  minify: true,
+  format: "iife",
+  target: "es2022",
+  write: false,
+});
+generate("worker", `export const WORKER = ${JSON.stringify(outputFiles[0].text.trim())};\n`);
 
 const formats = {
   esm: { type: "module", flags: ["--module", "nodenext"] },

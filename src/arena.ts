@@ -40,8 +40,8 @@ export class Arena {
   memory: WebAssembly.Memory;
   #top = FIRST;
 
-  constructor(bytes: number) {
-    this.memory = createMemory(FIRST + bytes);
+  constructor(bytes: number, shared: boolean) {
+    this.memory = createMemory(FIRST + bytes, shared);
   }
 
   /** Bytes that `place` takes for these groups. */
@@ -88,14 +88,26 @@ function strideOf(group: GroupSpec): number {
   return bytes < LARGE ? bytes : bytes + ((SKEW - (bytes % ALIAS) + ALIAS) % ALIAS);
 }
 
-function createMemory(bytes: number): WebAssembly.Memory {
+function createMemory(bytes: number, shared: boolean): WebAssembly.Memory {
   if (bytes > LIMIT) outOfMemory(bytes);
   const initial = Math.ceil(bytes / PAGE);
   try {
+    if (shared) return createShared(initial);
     if (typeof WebAssembly === "object") return new WebAssembly.Memory({ initial });
     return new HeapMemory(initial) as LinearMemory as WebAssembly.Memory;
   } catch (cause) {
     outOfMemory(bytes, cause);
+  }
+}
+
+/** Shared memory has to say how far it may grow, and some hosts set as much aside: the most that is granted, halving. */
+function createShared(initial: number): WebAssembly.Memory {
+  for (let maximum = LIMIT / PAGE; ; maximum = Math.max(initial, maximum / 2)) {
+    try {
+      return new WebAssembly.Memory({ initial, maximum, shared: true });
+    } catch (error) {
+      if (maximum === initial) throw error;
+    }
   }
 }
 

@@ -26,7 +26,8 @@ export interface CheckpointOptions {
  * parameter is called what another's moment is, `ERR_OUT_OF_MEMORY`; Error `ERR_BUSY`, `ERR_DISPOSED`
  */
 export function encodeCheckpoint(optimizer: Optimizer, options?: CheckpointOptions): Uint8Array<ArrayBuffer> {
-  return exclusively(optimizer, (groups) => {
+  return exclusively(optimizer, (groups, whole) => {
+    whole.check();
     const { header, regions, length } = planCheckpoint(groups, optimizer.kernel, options);
     const bytes = allocate("checkpoint", length);
     bytes.set(header);
@@ -49,11 +50,12 @@ export function encodeCheckpoint(optimizer: Optimizer, options?: CheckpointOptio
  * what is not a Uint8Array; Error `ERR_BUSY`, `ERR_DISPOSED`
  */
 export function loadCheckpoint(optimizer: Optimizer, bytes: Uint8Array): void {
-  exclusively(optimizer, (groups) => {
+  exclusively(optimizer, (groups, whole) => {
     // By tag: Node's Buffer and arrays of another realm count.
     if (Object.prototype.toString.call(bytes) !== "[object Uint8Array]") failType("bytes", "a Uint8Array", bytes);
     // What lies in the memory that is about to be written is read before it is.
     const file = bytes.buffer === optimizer.memory.buffer ? new Uint8Array(bytes) : bytes;
     checkCheckpoint(groups, file)();
+    whole.restore();
   });
 }

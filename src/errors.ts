@@ -19,6 +19,8 @@ export type ErrorCode =
   | "ERR_STEP_LIMIT"
   | "ERR_FIXED_OPTION"
   | "ERR_BUSY"
+  | "ERR_WORKER"
+  | "ERR_STATE_LOST"
   | "ERR_DISPOSED"
   | "ERR_CHECKPOINT"
   | "ERR_CHECKSUM"

@@ -57,11 +57,24 @@ export interface Kernels {
   readonly flush: (ptr: number, length: number) => void;
 }
 
+export type KernelExports = Readonly<Record<string, unknown>>;
+
+/** A module's exports as kernels. */
+export function kernelsFrom(kind: KernelKind, exports: KernelExports): Kernels {
+  const get = <F>(name: string) => exports[name] as F;
+  return {
+    kind,
+    update: UPDATE_ROWS.map(({ name }) => get<UpdateKernel>(name)),
+    sumSquares: get("sum_squares"),
+    flush: get("flush"),
+  };
+}
+
 /**
  * Elements per partial sum of the gradient norm. A tensor's blocks start at its first element and are added in order, so
  * the norm does not depend on where tensors lie, nor on who summed which block.
  */
-export const NORM_BLOCK = 16384;
+export const NORM_BLOCK = 4096;
 
 /**
  * The moments are flushed after every step t that this divides: docs/subnormals.md has what each choice costs. Until then, for

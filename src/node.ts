@@ -31,7 +31,8 @@ export async function saveCheckpointFile(
   options?: CheckpointOptions,
 ): Promise<void> {
   const target = checkPath(path);
-  return exclusively(optimizer, async (groups) => {
+  return exclusively(optimizer, async (groups, whole) => {
+    whole.check();
     const plan = planCheckpoint(groups, optimizer.kernel, options);
     try {
       await replaceFile(target, (append) => writePlan(plan, target, append));
@@ -59,7 +60,10 @@ export async function loadCheckpointFile(path: string | URL, optimizer: Optimize
     await read(whole, 0);
     return whole;
   });
-  exclusively(optimizer, (groups) => inFile(source, () => checkCheckpoint(groups, bytes))());
+  exclusively(optimizer, (groups, whole) => {
+    inFile(source, () => checkCheckpoint(groups, bytes))();
+    whole.restore();
+  });
 }
 
 function checkPath(path: unknown): string {

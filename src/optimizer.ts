@@ -1,12 +1,12 @@
 import { Arena } from "./arena.js";
 import { fail, failType, show } from "./errors.js";
 import { Group, type Tensor } from "./group.js";
-import type { Kernels } from "./kernels.js";
 import { ADAM_DEFAULTS, ADAMW_DEFAULTS, readStep } from "./options.js";
 import { checkPlacement, type GroupSpec, type Pointers, readGroup } from "./params.js";
+import type { Runner } from "./runner.js";
 import { placeGroup, Setup, type Variant } from "./setup.js";
 import { checkState, readState } from "./stateDict.js";
-import { Stepper, zeroGrads } from "./step.js";
+import { normBlocks, Stepper, zeroGrads } from "./step.js";
 import type {
   AdamOptions,
   KernelKind,
@@ -18,7 +18,6 @@ import type {
   StepOptions,
   StepResult,
 } from "./types.js";
-import { warnOnce } from "./warn.js";
 
 /** `Symbol.dispose`, also where the host lacks it but the helper of a transpiled `using` looks for it. */
 const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for("Symbol.dispose");
@@ -29,14 +28,25 @@ const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for("Symbo
  */
 export const EXCLUSIVELY = Symbol("exclusively");
 
-type Core = Pick<Setup, "hyper" | "arena" | "memory"> & { readonly stepper: Stepper };
+type Core = Pick<Setup, "hyper" | "arena" | "memory"> & { readonly stepper: Stepper; readonly runner: Runner };
+/** Whether an optimizer's state is that of whole steps. */
+export interface Wholeness {
+  /** @throws Error `ERR_STATE_LOST` if it is not */
+  check(): void;
+  /** To be called when a state has been taken over. */
+  restore(): void;
+}
+
 type Params = ParamSet | readonly ParamGroup[];
+
+/** Ends the workers of an optimizer that was dropped without being disposed. */
+const dropped = new FinalizationRegistry<Runner>((runner) => runner.close());
 
 /** All that `Adam` and `AdamW` share, which is all but their defaults and the place of their decay. */
 export abstract class Optimizer {
   /** What the steps run on. */
   readonly kernel: KernelKind;
-  /** How many threads a step may use. */
+  /** How many threads a step may use, the caller's included. */
   readonly threads: number;
 
   readonly #byName = new Map<string, Tensor>();
@@ -46,16 +56,29 @@ export abstract class Optimizer {
   #names: readonly string[] = [];
   #live: readonly LiveGroup[] = [];
   #busy = false;
+  /** Busy with a `stepAsync` that waits for workers: the one thing that `dispose` may come between. */
+  #isStepping = false;
+  /** False after a step lost a worker: parameters and moments are some old, some new. */
+  #isWhole = true;
+  readonly #wholeness: Wholeness = {
+    check: () => {
+      if (!this.#isWhole)
+        fail(Error, "ERR_STATE_LOST", "optimizer", "a state dict to be loaded", "half a step, a worker lost");
+    },
+    restore: () => {
+      if (!this.#isWhole) this.#alive().runner.restart();
+      this.#isWhole = true;
+    },
+  };
 
-  protected constructor(setup: Setup, kernels: Kernels) {
+  protected constructor(setup: Setup, runner: Runner) {
     if (!(setup instanceof Setup)) failType("new", "create(params, options) or createSync(params, options)", setup);
-    const { hyper, arena, memory } = setup;
-    this.#core = { hyper, arena, memory, stepper: new Stepper(kernels, setup.variant.coupled) };
-    this.kernel = kernels.kind;
-    this.threads = 1;
-    const { threads } = setup.runtime;
-    if (threads !== "auto" && threads > 1) warnOnce(`"threads": ${threads} were asked for, steps run on 1`);
+    const { hyper, arena, memory, variant } = setup;
+    this.#core = { hyper, arena, memory, runner, stepper: new Stepper(variant.coupled) };
     this.#add(setup.groups, setup.pointers);
+    this.kernel = runner.kernels.kind;
+    this.threads = runner.threads;
+    if (this.threads > 1) dropped.register(this, runner);
   }
 
   /** Names of all parameters, in the order they were given. */
@@ -115,25 +138,49 @@ export abstract class Optimizer {
   }
 
   /**
-   * Updates every parameter once from its gradient (Kingma & Ba 2015; Loshchilov & Hutter 2019).
+   * Updates every parameter once from its gradient (Kingma & Ba 2015; Loshchilov & Hutter 2019), on all threads where the
+   * calling one may block (Node, workers), on the caller alone where it may not (a browser's main thread).
    *
    * @throws TypeError, RangeError for an option or a schedule's value that is not legal; Error `ERR_UNKNOWN_NAME` for a
-   * name to skip, `ERR_STEP_LIMIT` past 2^53 - 1 steps. Nothing has changed then.
+   * name to skip, `ERR_STEP_LIMIT` past 2^53 - 1 steps. Nothing has changed then. Error `ERR_WORKER` when a worker was lost:
+   * no step is counted, but parameters and moments may be half updated, and every step throws `ERR_STATE_LOST` until
+   * `loadStateDict`.
    */
   step(options?: StepOptions): StepResult {
-    const { stepper } = this.#enter();
+    const { stepper, runner } = this.#enter();
     try {
-      const checked = readStep(options);
-      if (checked.skip !== undefined) for (const name of checked.skip) this.#tensor(name, "skip");
-      return stepper.step(this.#groups, checked);
+      this.#begin(options);
+      while (stepper.next(runner.program)) runner.run();
+      this.#isWhole = true;
+      return stepper.result;
     } finally {
       this.#busy = false;
     }
   }
 
-  /** `step` in a promise: what `step` would throw, it rejects with. */
+  /**
+   * As `step`, on the workers, without ever blocking the caller; with one thread, or a model too small to gain, on the
+   * caller. Until the promise settles the optimizer is busy. Rejects with what `step` would throw, and with `ERR_DISPOSED`
+   * if it is disposed meanwhile.
+   */
   async stepAsync(options?: StepOptions): Promise<StepResult> {
-    return this.step(options);
+    const { stepper, runner } = this.#enter();
+    try {
+      this.#begin(options);
+      while (stepper.next(runner.program)) {
+        this.#isStepping = true;
+        try {
+          await runner.runAsync();
+        } finally {
+          this.#isStepping = false;
+          this.#alive();
+        }
+      }
+      this.#isWhole = true;
+      return stepper.result;
+    } finally {
+      this.#busy = false;
+    }
   }
 
   /** Sets every gradient to zero. */
@@ -154,13 +201,20 @@ export abstract class Optimizer {
    * finite, a negative second moment, other groups, other `amsgrad`
    */
   loadStateDict(state: StateDict): void {
-    this[EXCLUSIVELY]((groups) => checkState(groups, state)());
+    this[EXCLUSIVELY]((groups, whole) => {
+      checkState(groups, state)();
+      whole.restore();
+    });
   }
 
-  /** Lets go of the memory, or leaves the host's alone. A second call does nothing, any other call after it throws. */
+  /**
+   * Lets go of the memory, or leaves the host's alone, and ends the workers: when it returns, none of them writes any more. A
+   * `stepAsync` under way rejects. A second call does nothing, any other call after it throws.
+   */
   dispose(): void {
     if (this.#core === undefined) return;
-    this.#enter();
+    if (!this.#isStepping) this.#enter();
+    this.#core.runner.close();
     this.#busy = false;
     this.#core = undefined;
     this.#groups = [];
@@ -177,14 +231,14 @@ export abstract class Optimizer {
    * promise keeps all others out until that settles.
    * @internal
    */
-  [EXCLUSIVELY]<T>(change: (groups: readonly Group[]) => T): T {
+  [EXCLUSIVELY]<T>(change: (groups: readonly Group[], whole: Wholeness) => T): T {
     this.#enter();
     const leave = () => {
       this.#busy = false;
     };
     let result: T;
     try {
-      result = change(this.#groups);
+      result = change(this.#groups, this.#wholeness);
     } catch (error) {
       leave();
       throw error;
@@ -206,6 +260,17 @@ export abstract class Optimizer {
     return core;
   }
 
+  /** Checks all there is to check of a step. From then on, until the step is done, the state is not whole. */
+  #begin(options: StepOptions | undefined): void {
+    const { stepper, runner } = this.#alive();
+    const checked = readStep(options);
+    if (checked.skip !== undefined) for (const name of checked.skip) this.#tensor(name, "skip");
+    if (!this.#isWhole) this.#wholeness.check();
+    stepper.begin(this.#groups, checked);
+    this.#isWhole = false;
+    runner.check();
+  }
+
   #tensor(name: string, label = "name"): Tensor {
     this.#alive();
     const tensor = this.#byName.get(name);
@@ -215,12 +280,17 @@ export abstract class Optimizer {
   }
 
   #add(specs: readonly GroupSpec[], pointers: readonly Pointers[][]): void {
-    const { arena, memory } = this.#alive();
+    const { arena, memory, runner } = this.#alive();
     const guard = () => {
       this.#enter();
       this.#busy = false;
     };
     const added = specs.map((spec, i) => new Group(spec, memory, pointers[i]!, guard));
+    const groups = [...this.#groups, ...added];
+    runner.reserve(
+      sum(groups, ({ tensors }) => tensors.length),
+      sum(groups, normBlocks),
+    );
     for (const group of added) {
       for (const tensor of group.tensors) {
         this.#byName.set(tensor.name, tensor);
@@ -228,7 +298,7 @@ export abstract class Optimizer {
         if (arena === undefined) for (const moment of group.moments) tensor.view(moment).fill(0);
       }
     }
-    this.#groups = [...this.#groups, ...added];
+    this.#groups = groups;
     this.#names = Object.freeze([...this.#byName.keys()]);
     this.#live = Object.freeze(this.#groups.map(({ live }) => live));
   }
@@ -240,6 +310,10 @@ function ownCopies(group: GroupSpec, memory: WebAssembly.Memory): GroupSpec {
     param.data?.buffer === memory.buffer ? { ...param, data: param.data.slice() } : param,
   );
   return { ...group, params };
+}
+
+function sum(groups: readonly Group[], count: (group: Group) => number): number {
+  return groups.reduce((total, group) => total + count(group), 0);
 }
 
 const ADAM: Variant = { defaults: ADAM_DEFAULTS, coupled: true };
@@ -257,13 +331,13 @@ export class Adam extends Optimizer {
    */
   static async create(params: Params, options?: AdamOptions & RuntimeOptions): Promise<Adam> {
     const setup = new Setup(ADAM, params, options);
-    return new Adam(setup, await setup.kernels());
+    return new Adam(setup, await setup.runner());
   }
 
   /** As `create`, at once: compiles on the calling thread, which takes some milliseconds the first time. */
   static createSync(params: Params, options?: AdamOptions & RuntimeOptions): Adam {
     const setup = new Setup(ADAM, params, options);
-    return new Adam(setup, setup.kernelsSync());
+    return new Adam(setup, setup.runnerSync());
   }
 }
 
@@ -282,12 +356,12 @@ export class AdamW extends Optimizer {
    */
   static async create(params: Params, options?: AdamOptions & RuntimeOptions): Promise<AdamW> {
     const setup = new Setup(ADAMW, params, options);
-    return new AdamW(setup, await setup.kernels());
+    return new AdamW(setup, await setup.runner());
   }
 
   /** As `create`, at once: compiles on the calling thread, which takes some milliseconds the first time. */
   static createSync(params: Params, options?: AdamOptions & RuntimeOptions): AdamW {
     const setup = new Setup(ADAMW, params, options);
-    return new AdamW(setup, setup.kernelsSync());
+    return new AdamW(setup, setup.runnerSync());
   }
 }

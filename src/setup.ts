@@ -1,8 +1,9 @@
 import { Arena } from "./arena.js";
-import type { Kernels } from "./kernels.js";
 import { type Hyper, type Runtime, readHyper, readOptions, readRuntime } from "./options.js";
 import { checkPlacement, type GroupSpec, type Pointers, readGroups } from "./params.js";
-import { compile, compileSync, isShared, kernelsOver, kindOf } from "./wasm.js";
+import { Runner } from "./runner.js";
+import { chooseThreads } from "./threads.js";
+import { compile, compileSync, isShared, kernelsOver, type Module } from "./wasm.js";
 
 /** What tells the two optimizers apart: their defaults, and whether the decay goes into the gradient. */
 export interface Variant {
@@ -11,7 +12,7 @@ export interface Variant {
 }
 
 /**
- * An optimizer before its kernels: options and parameters checked, laid out and copied, all in the call that was given
+ * An optimizer before its kernels and threads: options and parameters checked, laid out and copied, all in the call that was given
  * them, so that what the caller does to its arrays while a module compiles changes nothing.
  */
 export class Setup {
@@ -22,6 +23,7 @@ export class Setup {
   readonly memory: WebAssembly.Memory;
   /** Undefined in foreign memory. */
   readonly arena: Arena | undefined;
+  readonly threads: number;
 
   constructor(
     readonly variant: Variant,
@@ -34,22 +36,27 @@ export class Setup {
     this.groups = readGroups(params, this.hyper);
     const foreign = this.runtime.memory;
     checkPlacement(this.groups, [], foreign);
-    this.arena = foreign === undefined ? new Arena(Arena.bytes(this.groups)) : undefined;
+    this.threads = chooseThreads(this.runtime.threads, lengthOf(this.groups), foreign);
+    this.arena = foreign === undefined ? new Arena(Arena.bytes(this.groups), this.threads > 1) : undefined;
     this.memory = foreign ?? this.arena!.memory;
     this.pointers = this.groups.map((group) => placeGroup(group, this.arena));
   }
 
-  async kernels(): Promise<Kernels> {
+  async runner(): Promise<Runner> {
     return this.#over(await compile(this.runtime.kernel, isShared(this.memory)));
   }
 
-  kernelsSync(): Kernels {
+  runnerSync(): Runner {
     return this.#over(compileSync(this.runtime.kernel, isShared(this.memory)));
   }
 
-  #over(module: WebAssembly.Module | undefined): Kernels {
-    return kernelsOver(this.memory, module, kindOf(this.runtime.kernel, module));
+  #over(module: Module | undefined): Runner {
+    return new Runner(kernelsOver(this.memory, module), this.memory, module?.bytes, this.threads);
   }
+}
+
+function lengthOf(groups: readonly GroupSpec[]): number {
+  return groups.reduce((sum, { params }) => params.reduce((sum, { length }) => sum + length, sum), 0);
 }
 
 /** Where a group's parameters lie: where the host says, or newly placed in the arena, their values copied in. */

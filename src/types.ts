@@ -52,7 +52,10 @@ export type KernelKind = "simd" | "relaxed" | "scalar";
 export interface RuntimeOptions {
   /** Default "auto". */
   readonly kernel?: KernelChoice | undefined;
-  /** Threads a step may use, >= 1, or "auto". Default 1. Above 1: one warning, and the step runs on one. */
+  /**
+   * Threads a step may use, the caller's included: n starts n - 1 workers on shared memory. "auto": as many as the machine runs
+   * at once, at most 8, and 1 for a model too small to gain. Default 1. Where memory cannot be shared: one thread, one warning.
+   */
   readonly threads?: number | "auto" | undefined;
   /** Run on somebody else's linear memory; every parameter is then given as `ParamPointers`. */
   readonly memory?: WebAssembly.Memory | undefined;

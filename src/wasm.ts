@@ -1,38 +1,40 @@
 import { instantiateSync } from "@assemblyscript/loader";
 import { fail } from "./errors.js";
-import { MODULES } from "./generated/modules.js";
-import { type Kernels, UPDATE_ROWS, type UpdateKernel } from "./kernels.js";
+import { MODULES, SHARED_IMPORT, UNSHARED_IMPORT } from "./generated/modules.js";
+import { type Kernels, kernelsFrom } from "./kernels.js";
 import { scalarKernels } from "./scalar.js";
 import type { KernelChoice, KernelKind } from "./types.js";
 import { warnOnce } from "./warn.js";
 
-type ModuleName = keyof typeof MODULES;
-type WasmKind = Exclude<KernelKind, "scalar">;
+/** A module that this engine accepts. */
+export interface Module {
+  readonly kind: keyof typeof MODULES;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  compiled?: WebAssembly.Module;
+}
 
-const compiled = new Map<ModuleName, WebAssembly.Module>();
+const modules = new Map<string, Module>();
 
 /** The compiled module for this choice and memory, or undefined for the TypeScript kernels. Waits without blocking. */
-export async function compile(choice: KernelChoice, shared: boolean): Promise<WebAssembly.Module | undefined> {
-  const name = moduleFor(choice, shared);
-  if (name === undefined || compiled.has(name)) return compiled.get(name!);
+export async function compile(choice: KernelChoice, shared: boolean): Promise<Module | undefined> {
+  const module = moduleFor(choice, shared);
   try {
-    compiled.set(name, await WebAssembly.compile(bytesOf(name)));
+    if (module !== undefined) module.compiled ??= await WebAssembly.compile(module.bytes);
   } catch (cause) {
-    fallBack(choice, cause);
+    return fallBack(choice, cause);
   }
-  return compiled.get(name);
+  return module;
 }
 
 /** As `compile`, at once. */
-export function compileSync(choice: KernelChoice, shared: boolean): WebAssembly.Module | undefined {
-  const name = moduleFor(choice, shared);
-  if (name === undefined || compiled.has(name)) return compiled.get(name!);
+export function compileSync(choice: KernelChoice, shared: boolean): Module | undefined {
+  const module = moduleFor(choice, shared);
   try {
-    compiled.set(name, new WebAssembly.Module(bytesOf(name)));
+    if (module !== undefined) module.compiled ??= new WebAssembly.Module(module.bytes);
   } catch (cause) {
-    fallBack(choice, cause);
+    return fallBack(choice, cause);
   }
-  return compiled.get(name);
+  return module;
 }
 
 export function isShared(memory: WebAssembly.Memory): boolean {
@@ -40,42 +42,30 @@ export function isShared(memory: WebAssembly.Memory): boolean {
 }
 
 /** Kernels over `memory`: the module's, or without one TypeScript's. */
-export function kernelsOver(
-  memory: WebAssembly.Memory,
-  module: WebAssembly.Module | undefined,
-  kind: KernelKind,
-): Kernels {
+export function kernelsOver(memory: WebAssembly.Memory, module: Module | undefined): Kernels {
   if (module === undefined) return scalarKernels(memory);
   // The loader adds to the imports it is given, and wraps every export: what runs are the instance's own.
-  const exports = instantiateSync(module, { env: { memory } }).instance.exports;
-  const get = <F>(name: string) => exports[name] as F;
-  return {
-    kind,
-    update: UPDATE_ROWS.map(({ name }) => get<UpdateKernel>(name)),
-    sumSquares: get("sum_squares"),
-    flush: get("flush"),
-  };
+  return kernelsFrom(module.kind, instantiateSync(module.compiled!, { env: { memory } }).instance.exports);
 }
 
-/** The kind that a choice means once it has, or has not, led to a module. */
-export function kindOf(choice: KernelChoice, module: WebAssembly.Module | undefined): KernelKind {
-  if (module === undefined) return "scalar";
-  return choice === "relaxed" ? "relaxed" : "simd";
-}
-
-/** Which module the choice asks for; undefined: none, because TypeScript was asked for or "auto" finds no SIMD. */
-function moduleFor(choice: KernelChoice, shared: boolean): ModuleName | undefined {
+/** The module the choice asks for; undefined: none, because TypeScript was asked for or "auto" finds no SIMD. */
+function moduleFor(choice: KernelChoice, shared: boolean): Module | undefined {
   if (choice === "scalar") return undefined;
-  const kind: WasmKind = choice === "relaxed" ? "relaxed" : "simd";
-  const name: ModuleName = shared ? `${kind}-shared` : kind;
-  if (compiled.has(name)) return name;
-  if (typeof WebAssembly === "object" && WebAssembly.validate(bytesOf(name))) return name;
+  const kind: KernelKind = choice === "relaxed" ? "relaxed" : "simd";
+  const key = shared ? `${kind}-shared` : kind;
+  const known = modules.get(key);
+  if (known?.compiled !== undefined) return known;
+  const module: Module = { kind, bytes: decode(kind, shared) };
+  if (typeof WebAssembly === "object" && WebAssembly.validate(module.bytes)) {
+    modules.set(key, module);
+    return module;
+  }
   if (choice === "auto") return undefined;
   unavailable(choice, `an engine without ${kind === "simd" ? "WebAssembly SIMD" : "relaxed WebAssembly SIMD"}`);
 }
 
 /** The module is valid, so compiling was forbidden, by a content security policy as a rule. */
-function fallBack(choice: KernelChoice, cause: unknown): void {
+function fallBack(choice: KernelChoice, cause: unknown): undefined {
   const reason = `a host that forbids compiling WebAssembly (${String(cause)}); script-src needs 'wasm-unsafe-eval'`;
   if (choice !== "auto") unavailable(choice, reason, cause);
   warnOnce(`running the TypeScript kernels, several times slower, on ${reason}`);
@@ -85,7 +75,10 @@ function unavailable(choice: KernelChoice, got: string, cause?: unknown): never 
   fail(Error, "ERR_KERNEL_UNAVAILABLE", "kernel", `an engine that can run "${choice}"`, got, cause);
 }
 
-function bytesOf(name: ModuleName): Uint8Array<ArrayBuffer> {
-  const hex = MODULES[name];
-  return Uint8Array.from({ length: hex.length / 2 }, (_, i) => Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16));
+/** A module for shared memory is the other one but for the memory it imports; the build sees to that. */
+function decode(kind: keyof typeof MODULES, shared: boolean): Uint8Array<ArrayBuffer> {
+  const hex = shared ? MODULES[kind].replace(UNSHARED_IMPORT, SHARED_IMPORT) : MODULES[kind];
+  const bytes = new Uint8Array(hex.length / 2);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16);
+  return bytes;
 }

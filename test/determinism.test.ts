@@ -191,7 +191,7 @@ describe("the gradient norm", () => {
 
   it("has the documented sum's bits in arena and foreign memory, SIMD and scalar: 40 random sets of tensors", () => {
     const cases = fc.record({
-      lengths: fc.array(fc.oneof(fc.nat(200), fc.constantFrom(16383, 16384, 16385, 40000)), {
+      lengths: fc.array(fc.oneof(fc.nat(200), fc.constantFrom(4095, 4096, 4097, 40000)), {
         minLength: 1,
         maxLength: 4,
       }),

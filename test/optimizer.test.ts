@@ -364,23 +364,6 @@ describe("schedules", () => {
   });
 });
 
-describe("threads", () => {
-  it("above 1: one warning per process, and the steps of one thread", () => {
-    const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
-    const params = { a: dyadic(40, 1) };
-    const optimizers = [1, 2].map(() => AdamW.createSync(params, { threads: 2 }));
-    expect(warn).toHaveBeenCalledTimes(1);
-    expect(warn.mock.calls[0]![0]).toMatch(/threads/);
-    for (const threads of [1, "auto"] as const) AdamW.createSync(params, { threads });
-    expect(warn).toHaveBeenCalledTimes(1);
-    warn.mockRestore();
-    for (const optimizer of optimizers) {
-      expect(optimizer.threads).toBe(1);
-      run(optimizer, new Model("adamw", params), 3);
-    }
-  });
-});
-
 it("kernel: what was asked for, and SIMD where nothing was", async () => {
   expect(AdamW.createSync([dyadic(1, 1)]).kernel).toBe("simd");
   expect((await Adam.create([dyadic(1, 1)], { kernel: "auto" })).kernel).toBe("simd");

@@ -1,7 +1,7 @@
 import { fail, failType } from "../errors.js";
 import { checkFinite } from "../float32.js";
 import type { Group, Tensor } from "../group.js";
-import { EXCLUSIVELY, type Optimizer } from "../optimizer.js";
+import { EXCLUSIVELY, type Optimizer, type Wholeness } from "../optimizer.js";
 import { checkBoolean, checkObject, own } from "../options.js";
 import type { Pointers } from "../params.js";
 import { serializeHeader } from "../safetensors.js";
@@ -10,7 +10,7 @@ import type { KernelKind } from "../types.js";
 import { DIGITS_AT, hashAround, writeMetadata } from "./format.js";
 
 /** Runs with an optimizer's groups while it is busy. @throws TypeError for what is no optimizer of this package */
-export function exclusively<T>(optimizer: Optimizer, run: (groups: readonly Group[]) => T): T {
+export function exclusively<T>(optimizer: Optimizer, run: (groups: readonly Group[], whole: Wholeness) => T): T {
   if (typeof optimizer?.[EXCLUSIVELY] !== "function") failType("optimizer", "an Adam or an AdamW", optimizer);
   return optimizer[EXCLUSIVELY](run);
 }

@@ -1,5 +1,5 @@
 /** Elements per block of the gradient norm; a tensor's blocks start at its first element. */
-const BLOCK = 16384;
+const BLOCK = 4096;
 
 /**
  * Sum of squares in float64 in the order that assembly/reduce.ts documents: element i to sum i mod 8, those behind the

@@ -1,6 +1,6 @@
 /** What the optimizers do, against the float32 reference bit for bit. Step options have a file of their own. */
 import { Adam, type AdamOptions, AdamW, type ParamSet, type RuntimeOptions } from "fused-adam";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { FLUSH_EVERY } from "./reference.js";
 import { expectSameBits } from "./support/bits.js";
 import { dyadic, hyperOf, type Mode, Model, type Optimizer } from "./support/model.js";

@@ -12,22 +12,31 @@ export class Tensor {
   readonly length: number;
   /** Elements from its start to the next tensor's: the length, and in the arena the padding. */
   readonly span: number;
-  /** Whether all its regions begin where the previous tensor's spans end, so that one kernel call can do both. */
-  readonly joins: boolean;
-  readonly #views: { -readonly [R in keyof Pointers]?: Float32Array } = {};
+  /** Where its regions begin; changed by `place` alone. */
+  at!: Pointers;
+  /** Whether all of them begin where the previous tensor's spans end, so that one kernel call can do both. */
+  joins!: boolean;
+  #views!: { -readonly [R in keyof Pointers]?: Float32Array };
 
   constructor(
     readonly memory: WebAssembly.Memory,
     spec: ParamSpec,
-    readonly at: Pointers,
+    at: Pointers,
     previous: Tensor | undefined,
   ) {
     this.name = spec.name;
     this.shape = spec.shape;
     this.length = spec.length;
     this.span = spec.pointers === undefined ? padded(spec.length) : spec.length;
+    this.place(at, previous);
+  }
+
+  /** Lets it lie elsewhere. Its successor has to be placed again after it. */
+  place(at: Pointers, previous: Tensor | undefined): void {
+    this.at = at;
     this.joins =
       previous !== undefined && REGIONS.every((region) => at[region] === follows(previous.at[region], previous.span));
+    this.#views = {};
   }
 
   /** A live view of one of its regions: the same one until memory has grown. */
@@ -47,8 +56,6 @@ function follows(offset: number, span: number): number {
 /** Tensors that share hyper-parameters. */
 export class Group {
   readonly hyper: Hyper;
-  /** What it was made of. */
-  readonly spec: GroupSpec;
   readonly tensors: readonly Tensor[];
   readonly live: LiveGroup;
   /** The regions that hold its state. */
@@ -59,8 +66,6 @@ export class Group {
   /** @param guard throws while hyper-parameters must not change */
   constructor(spec: GroupSpec, memory: WebAssembly.Memory, pointers: readonly Pointers[], guard: () => void) {
     this.hyper = { ...spec.hyper };
-    // Not the initial values: they are copied by now, and the caller's to let go of.
-    this.spec = { hyper: this.hyper, params: spec.params.map((param) => ({ ...param, data: undefined })) };
     const tensors: Tensor[] = [];
     spec.params.forEach((param, i) => {
       tensors.push(new Tensor(memory, param, pointers[i]!, tensors[i - 1]));
@@ -68,6 +73,28 @@ export class Group {
     this.tensors = tensors;
     this.moments = REGIONS.slice(2, regionCount(this.hyper));
     this.live = liveView(this, guard);
+  }
+
+  /** What it would be asked for as it is now; without values. */
+  get spec(): GroupSpec {
+    const params = this.tensors.map(({ name, shape, length, at }) => ({
+      name,
+      shape,
+      length,
+      data: undefined,
+      pointers: at,
+    }));
+    return { hyper: this.hyper, params };
+  }
+
+  /**
+   * Follows tensors that the host has moved within its memory: places[i], where there is one, is where tensor i lies from now
+   * on. The host vouches for them: 4-byte aligned, in range, and no region that is written inside another.
+   */
+  relocate(places: readonly (Pointers | undefined)[]): void {
+    this.tensors.forEach((tensor, i) => {
+      tensor.place(places[i] ?? tensor.at, this.tensors[i - 1]);
+    });
   }
 
   /** The learning rate at step t of the group: the number, or the schedule's value, checked. */

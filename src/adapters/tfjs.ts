@@ -1,0 +1,36 @@
+import { factoryFor } from "./tfjs/optimizer.js";
+import type { FusedOptimizer, Tf, TfjsOptions } from "./tfjs/types.js";
+
+export type { Schedule, StepResult } from "../types.js";
+export type { FusedOptimizer, Tf, TfjsOptions } from "./tfjs/types.js";
+
+/**
+ * Adam as an optimizer of TensorFlow.js, with this package's arithmetic, defaults and options. `weightDecay` is coupled
+ * (L2), default 0.
+ *
+ * @param tf TensorFlow.js: `import * as tf from "@tensorflow/tfjs"`
+ * @throws TypeError, RangeError for an option that is not legal
+ */
+export function adam(tf: Tf, options?: TfjsOptions): FusedOptimizer {
+  return factoryFor(tf)("FusedAdam", options);
+}
+
+/**
+ * AdamW as an optimizer of TensorFlow.js. `weightDecay` is decoupled, default 0.01; biases and norms are left out of it.
+ *
+ * @param tf TensorFlow.js: `import * as tf from "@tensorflow/tfjs"`
+ * @throws TypeError, RangeError for an option that is not legal
+ * @example
+ * model.compile({ optimizer: adamw(tf, { lr: 1e-3, weightDecay: 0.01 }), loss: "meanSquaredError" });
+ */
+export function adamw(tf: Tf, options?: TfjsOptions): FusedOptimizer {
+  return factoryFor(tf)("FusedAdamW", options);
+}
+
+/**
+ * Lets `tf.loadLayersModel` make these optimizers, for models saved with `includeOptimizer`. `adam` and `adamw` do the same; it
+ * is for a program that loads a model before it has called either.
+ */
+export function register(tf: Tf): void {
+  factoryFor(tf);
+}

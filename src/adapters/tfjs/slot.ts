@@ -1,0 +1,42 @@
+import type { Tensor } from "../../group.js";
+import type { Rule } from "./settings.js";
+import type { Variable } from "./types.js";
+
+/**
+ * The state of one variable. Its moments are variables of tfjs, too, not trainable, as those of `tf.train.adam`: tfjs
+ * carries them from backend to backend, and `getWeights()` returns them.
+ */
+export class Slot {
+  /** The variable's, or, until there is a variable, the one it was saved under. */
+  name: string;
+  /** Undefined for a slot that was loaded, until its variable appears. */
+  variable: Variable | undefined;
+  /** Undefined at most until there is a variable. */
+  rule: Rule | undefined;
+  /** Where it is in the core's optimizer; undefined before it is in one. */
+  tensor: Tensor | undefined;
+  readonly #loadedStep: number;
+
+  /** @param moments first, second and with amsgrad the largest second, in the variable's shape */
+  constructor(
+    name: string,
+    readonly moments: readonly Variable[],
+    step = 0,
+  ) {
+    this.name = name;
+    this.#loadedStep = step;
+  }
+
+  get shape(): readonly number[] {
+    return this.moments[0]!.shape;
+  }
+
+  /** Steps of this variable so far. */
+  get step(): number {
+    return this.tensor?.step ?? this.#loadedStep;
+  }
+
+  dispose(): void {
+    for (const moment of this.moments) moment.dispose();
+  }
+}

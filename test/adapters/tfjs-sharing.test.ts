@@ -43,6 +43,21 @@ describe.each(BACKENDS)("%s", (backend) => {
       expect(all(variable)).toEqual([0.25]);
     });
 
+    it.runIf(backend.startsWith("wasm"))("wasm: also when the heap has grown meanwhile", () => {
+      const variable = ones();
+      const optimizer = adamw(tf, options);
+      const before = storage(variable);
+      const ballast = [];
+      for (let i = 0; i < 4; i++) {
+        optimizer.applyGradients(grads(variable));
+        ballast.push(tf.tensor(new Float32Array(1 << 22)));
+      }
+      expect(storage(variable).buffer).not.toBe(before.buffer);
+      expect(storage(variable).byteOffset).toBe(before.byteOffset);
+      expect(all(variable)).toEqual([0]);
+      tf.dispose(ballast);
+    });
+
     it.runIf(backend === "opaque")("others: each gradient is read once, each parameter written once", () => {
       const variables = [ones(), ones([7])];
       const optimizer = adamw(tf, options);

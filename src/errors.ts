@@ -14,6 +14,7 @@ export type ErrorCode =
   | "ERR_OVERLAP"
   | "ERR_OUT_OF_MEMORY"
   | "ERR_KERNEL_UNAVAILABLE"
+  | "ERR_BACKEND"
   | "ERR_STATE_MISMATCH"
   | "ERR_NON_FINITE"
   | "ERR_STEP_LIMIT"

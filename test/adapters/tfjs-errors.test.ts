@@ -2,7 +2,7 @@
 import { adam, adamw, type FusedOptimizer, type TfjsOptions } from "fused-adam/tfjs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { caught, type Expected, expectError, rangeError, stateError, typeError } from "../support/api.js";
-import { BACKENDS, tf, use } from "../support/tfjs.js";
+import { BACKENDS, tf, use, useBlind } from "../support/tfjs.js";
 
 afterEach(() => tf.disposeVariables());
 
@@ -162,4 +162,19 @@ describe.each(BACKENDS)("%s", (backend) => {
     expectError(error, rangeError("learningRate"));
     expect(optimizer.learningRate).toBe(0.001);
   });
+});
+
+it("a backend that reads zeros: refused before anything is written", async () => {
+  await use("cpu");
+  const variable = tf.tidy(() => tf.variable(tf.ones([2])));
+  const optimizer = adamw(tf);
+  const gradients = { [variable.name]: tf.ones([2]) };
+  optimizer.applyGradients(gradients);
+  const before = [...variable.dataSync()];
+  await useBlind();
+  expectError(await caught(() => optimizer.applyGradients(gradients)), stateError("blind", "ERR_BACKEND"));
+  await use("cpu");
+  expect([...variable.dataSync()]).toEqual(before);
+  optimizer.applyGradients(gradients);
+  expect(optimizer.iterations).toBe(2);
 });

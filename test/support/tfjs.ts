@@ -35,8 +35,12 @@ class Opaque extends MathBackendCPU {
 
   override readSync(dataId: object) {
     this.reads++;
-    return super.readSync(dataId).slice() as Float32Array;
+    const values = super.readSync(dataId).slice() as Float32Array;
+    return this.blind ? values.fill(0) : values;
   }
+
+  /** Reads zeros, as tfjs's webgpu backend does on some machines. */
+  blind = false;
 
   #seal(dataId: object): object {
     Object.defineProperty(this.data.get(dataId), "values", { writable: false });
@@ -70,6 +74,14 @@ export async function use(name: BackendName): Promise<void> {
     console.warn = warn;
   }
   await core.setBackend(name);
+}
+
+/** A second opaque backend, whose reads are wrong. */
+export async function useBlind(): Promise<void> {
+  await use("opaque");
+  core.registerBackend("blind", () => Object.assign(new Opaque(), { blind: true }));
+  core.copyRegisteredKernels("cpu", "blind");
+  await core.setBackend("blind");
 }
 
 /** How many tensors the opaque backend has handed out and taken in. */

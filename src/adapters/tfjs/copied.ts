@@ -1,6 +1,37 @@
+import { fail, show } from "../../errors.js";
+import { warnOnce } from "../../warn.js";
 import type { Seat } from "./arena.js";
 import { assignValues } from "./tensors.js";
-import type { Tf, Variable } from "./types.js";
+import type { KernelBackend, Tf, Variable } from "./types.js";
+
+const checked = new WeakSet<KernelBackend>();
+
+/**
+ * Says what copying costs, and makes sure that it works: synchronous reads of the webgpu backend go through a canvas, and where
+ * the browser or its driver does not play along, they return zeros.
+ *
+ * @throws Error `ERR_BACKEND`
+ */
+export function checkCopies(tf: Tf, backend: KernelBackend): void {
+  const name = tf.getBackend();
+  warnOnce(
+    `tensors of the "${name}" backend are out of reach, so every step reads the gradients from it and writes the ` +
+      "parameters to it: 8 bytes per parameter and, on a GPU, a wait until it is idle",
+  );
+  if (checked.has(backend)) return;
+  // Small and large, one after the other: each goes another way.
+  for (const length of [5, 100_000, 5]) {
+    tf.tidy(() => {
+      const sums = tf.add(tf.tensor(new Float32Array(length).fill(1), [length], "float32"), 1).dataSync();
+      const wrong = sums.findIndex((value) => value !== 2);
+      if (wrong >= 0) {
+        const got = `${show(sums[wrong])} where it has 2: train on another backend`;
+        fail(Error, "ERR_BACKEND", name, "a backend that can be read synchronously", got);
+      }
+    });
+  }
+  checked.add(backend);
+}
 
 /** A variable that is read when somebody else has given it other data, and written by giving it other data. */
 export class CopiedSeat implements Seat {

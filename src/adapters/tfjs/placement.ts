@@ -1,6 +1,5 @@
-import { warnOnce } from "../../warn.js";
 import { ArenaPlacement } from "./arena.js";
-import { CopiedSeat } from "./copied.js";
+import { CopiedSeat, checkCopies } from "./copied.js";
 import type { Core } from "./core.js";
 import { HeapPlacement, heapOf } from "./heap.js";
 import type { Settings } from "./settings.js";
@@ -28,7 +27,7 @@ export interface Placement {
   release(): void;
 }
 
-/** The best that the backend of the moment allows: on its own memory, on ours, or by copying, which is said once. */
+/** The best that the backend of the moment allows: on its own memory, on ours, or by copying. */
 export function place(tf: Tf, settings: Settings, slots: readonly Slot[]): Placement {
   const backend = tf.backend();
   const heap = heapOf(tf, backend);
@@ -41,9 +40,6 @@ export function place(tf: Tf, settings: Settings, slots: readonly Slot[]): Place
       (variable, view) => new SharedSeat(tf, backend, variable, view),
     );
   }
-  warnOnce(
-    `tensors of the "${tf.getBackend()}" backend are out of reach, so every step reads the gradients from it and writes the ` +
-      "parameters to it: 8 bytes per parameter and, on a GPU, a wait until it is idle",
-  );
+  checkCopies(tf, backend);
   return new ArenaPlacement(backend, settings, slots, (variable, view) => new CopiedSeat(tf, variable, view));
 }

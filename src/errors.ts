@@ -25,7 +25,10 @@ export type ErrorCode =
   | "ERR_DISPOSED"
   | "ERR_CHECKPOINT"
   | "ERR_CHECKSUM"
-  | "ERR_FILE";
+  | "ERR_FILE"
+  | "ERR_TRACED"
+  | "ERR_STALE_STATE"
+  | "ERR_UNREADABLE";
 
 /** What every error of this package is: `TypeError` (wrong type), `RangeError` (wrong value) or `Error` (wrong state). */
 export interface FusedAdamError extends Error {

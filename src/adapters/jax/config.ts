@@ -1,0 +1,49 @@
+import type { JsTree } from "@jax-js/jax";
+import { failType } from "../../errors.js";
+import { ADAM_KEYS, checkObject, type Hyper, isRecord, own, readHyper, readRuntime, readStep } from "../../options.js";
+import type { Variant } from "../../setup.js";
+import type { AdamOptions, KernelChoice } from "../../types.js";
+import type { ArrayTree } from "./leaves.js";
+
+/** Hyper-parameters as `Adam` and `AdamW` have them, and what belongs to trees and steps. */
+export interface TransformationOptions<Params extends ArrayTree = ArrayTree> extends AdamOptions {
+  /**
+   * Which leaves decay: booleans in the structure of the parameters, where one may stand for all below it; or a function from
+   * the parameters to such a tree, called when moments are laid out. Default: all.
+   */
+  readonly mask?: JsTree<boolean> | ((params: Params) => JsTree<boolean>) | undefined;
+  /** Scale the gradients so that their L2 norm over the whole tree is at most this. Finite and >= 0. Default: none. */
+  readonly clipNorm?: number | undefined;
+  /** If any gradient is NaN or infinite, change nothing and count no step. Default false. */
+  readonly skipNonFinite?: boolean | undefined;
+  /** Default "auto". */
+  readonly kernel?: KernelChoice | undefined;
+}
+
+/** Options, checked: what every optimizer of a transformation is made with. */
+export interface Config {
+  readonly variant: Variant;
+  readonly hyper: Readonly<Hyper>;
+  readonly kernel: KernelChoice;
+  readonly stepOptions: { readonly clipNorm: number | undefined; readonly skipNonFinite: boolean };
+  /** A tree of booleans if it fits the parameters, or a function. */
+  readonly mask: unknown;
+}
+
+const STEP_KEYS = ["clipNorm", "skipNonFinite"] as const;
+
+export function readConfig(variant: Variant, options: unknown = {}): Config {
+  const checked = checkObject("options", options, [...ADAM_KEYS, ...STEP_KEYS, "kernel", "mask"]);
+  const mask = own(checked, "mask");
+  if (mask !== undefined && typeof mask !== "boolean" && typeof mask !== "function") {
+    if (!isRecord(mask) && !Array.isArray(mask)) failType("mask", "a tree of booleans or a function", mask);
+  }
+  const { clipNorm, skipNonFinite } = readStep(Object.fromEntries(STEP_KEYS.map((key) => [key, own(checked, key)])));
+  return {
+    variant,
+    hyper: readHyper("", checked, variant.defaults),
+    kernel: readRuntime(checked).kernel,
+    stepOptions: { clipNorm, skipNonFinite },
+    mask,
+  };
+}

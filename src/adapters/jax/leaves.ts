@@ -1,0 +1,140 @@
+import { Array as JaxArray, type JsTree, type JsTreeDef, numpy, tree } from "@jax-js/jax";
+import { fail, failType } from "../../errors.js";
+
+/** A tree of arrays, as jax-js has them: nested objects and lists. */
+export type ArrayTree = JsTree<JaxArray>;
+
+/** A tree taken apart. */
+export interface Flat {
+  /** What messages call the tree. */
+  readonly label: string;
+  readonly leaves: readonly JaxArray[];
+  readonly def: JsTreeDef;
+}
+
+/** @throws TypeError for a leaf that is no float32 array; Error `ERR_TRACED` for one without values */
+export function flatten(label: string, value: unknown): Flat {
+  const flat = takeApart(label, value);
+  flat.leaves.forEach((leaf, i) => {
+    if (leaf.dtype !== numpy.float32) fail(TypeError, "ERR_INVALID_TYPE", at(flat, i), "float32", leaf.dtype);
+  });
+  return flat;
+}
+
+/** As `flatten`, of any type of number. */
+export function takeApart(label: string, value: unknown): Flat {
+  const [leaves, def] = tree.flatten(value as ArrayTree);
+  const flat = { label, leaves, def };
+  leaves.forEach((leaf, i) => {
+    if (!(leaf instanceof JaxArray)) failLeaf(at(flat, i), leaf);
+  });
+  return flat;
+}
+
+function failLeaf(label: string, leaf: unknown): never {
+  const isObject = typeof leaf === "object" && leaf !== null;
+  if (isObject && "dataSync" in leaf) {
+    fail(
+      TypeError,
+      "ERR_INVALID_TYPE",
+      label,
+      "an Array of the @jax-js/jax that fused-adam/jax imports",
+      "another copy's",
+    );
+  }
+  if (isObject && "aval" in leaf) failTraced(label);
+  failType(label, "a jax-js Array", leaf);
+}
+
+function failTraced(label: string): never {
+  const expected = "arrays that have values, because steps run eagerly: jit the gradient, and call this outside";
+  fail(Error, "ERR_TRACED", label, expected, "a tracer of jit, grad or vmap");
+}
+
+/**
+ * Inside `jit` arrays that the function captured are no tracers, but a step would run once, when it is compiled, and never
+ * again. What is computed there is a tracer all the same.
+ */
+export function refuseTracing(label: string): void {
+  const probe = numpy.array(0).reshape([1]);
+  const traced = !(probe instanceof JaxArray);
+  probe.dispose();
+  if (traced) failTraced(label);
+}
+
+/** Where leaf `i` stands, for messages. */
+export function at({ label, def }: Flat, i: number): string {
+  return label + pathsOf(def)[i]!;
+}
+
+const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
+
+/** The way to each leaf as JavaScript writes it, from the root's end: `.layers[0].w`, `["a b"]`, or nothing at all. */
+export function pathsOf(def: JsTreeDef, path = ""): string[] {
+  if (def.nodeType === tree.NodeType.Leaf) return [path];
+  return def.childTreedefs.flatMap((child, i) => pathsOf(child, path + stepTo(def, i)));
+}
+
+/** From a node to its child. */
+export function stepTo(def: JsTreeDef, i: number): string {
+  if (def.nodeType === tree.NodeType.Array) return `[${i}]`;
+  const key = keysOf(def)[i]!;
+  return IDENTIFIER.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
+}
+
+export function keysOf(def: JsTreeDef): readonly string[] {
+  return def.nodeMetadata as string[];
+}
+
+/** Checks that trees have the same structure and shapes. @throws RangeError `ERR_SHAPE_MISMATCH` naming the first place */
+export function checkFits(
+  expected: { readonly leaves: readonly { readonly shape: number[] }[]; readonly def: JsTreeDef },
+  got: Flat,
+): void {
+  checkStructure(got.label, expected.def, got.def);
+  expected.leaves.forEach(({ shape }, i) => {
+    const other = got.leaves[i]!.shape;
+    if (shape.length !== other.length || shape.some((size, axis) => size !== other[axis])) {
+      fail(RangeError, "ERR_SHAPE_MISMATCH", at(got, i), `the shape [${shape.join(", ")}]`, `[${other.join(", ")}]`);
+    }
+  });
+}
+
+function checkStructure(label: string, expected: JsTreeDef, got: JsTreeDef): void {
+  const [one, other] = [describe(expected), describe(got)];
+  if (one !== other) fail(RangeError, "ERR_SHAPE_MISMATCH", label, one, other);
+  expected.childTreedefs.forEach((child, i) => {
+    checkStructure(label + stepTo(expected, i), child, got.childTreedefs[i]!);
+  });
+}
+
+/** A node without what hangs below it. */
+function describe(def: JsTreeDef): string {
+  if (def.nodeType === tree.NodeType.Leaf) return "an array of numbers";
+  if (def.nodeType === tree.NodeType.Array) return `a list of ${def.childTreedefs.length}`;
+  return `an object with the keys ${JSON.stringify(keysOf(def))}`;
+}
+
+/** The references that a call uses up: counted before it changes anything, given back when it has succeeded. */
+export class Uses {
+  readonly #flats: readonly Flat[];
+
+  /** @throws Error `ERR_DISPOSED` for an array that is freed, or passed more often than it has references */
+  constructor(...flats: Flat[]) {
+    this.#flats = flats;
+    const counts = new Map<JaxArray, number>();
+    for (const flat of flats) {
+      flat.leaves.forEach((leaf, i) => {
+        const count = (counts.get(leaf) ?? 0) + 1;
+        counts.set(leaf, count);
+        if (count <= leaf.refCount) return;
+        const got = leaf.refCount === 0 ? "a freed one" : `one with ${leaf.refCount} for ${count}`;
+        fail(Error, "ERR_DISPOSED", at(flat, i), "an array with a reference (.ref) for each time it is passed", got);
+      });
+    }
+  }
+
+  end(): void {
+    for (const { leaves } of this.#flats) for (const leaf of leaves) leaf.dispose();
+  }
+}

@@ -1,0 +1,141 @@
+import { Array as JaxArray, numpy, tree } from "@jax-js/jax";
+import { fail, failRange } from "../../errors.js";
+import { checkCount, checkObject, own } from "../../options.js";
+import type { ParamState, StateDict } from "../../types.js";
+import type { Config } from "./config.js";
+import { Engine, type Moment } from "./engine.js";
+import { type ArrayTree, checkFits, type Flat, flatten, takeApart } from "./leaves.js";
+import { decaysOf } from "./mask.js";
+import { read } from "./values.js";
+
+/**
+ * What optax calls `ScaleByAdamState`: steps taken, first and second moments, and with AMSGrad `nu_max`, the largest second
+ * ones. A tree like any other, but its arrays are made, by copying, when they are first looked at.
+ */
+export type AdamState = {
+  /** uint32, a scalar. */
+  readonly count: JaxArray;
+  /** In the structure of the parameters. */
+  readonly mu: ArrayTree;
+  readonly nu: ArrayTree;
+  readonly [amsgradOnly: string]: ArrayTree;
+};
+
+/** A moment's name in jax-js's states, in an optimizer's, and in state dicts. */
+const MOMENTS = [
+  { slot: "mu", moment: "expAvg", key: "exp_avg" },
+  { slot: "nu", moment: "expAvgSq", key: "exp_avg_sq" },
+  { slot: "nu_max", moment: "maxExpAvgSq", key: "max_exp_avg_sq" },
+] as const satisfies readonly { slot: string; moment: Moment; key: keyof ParamState }[];
+
+function momentsOf({ hyper }: Config) {
+  return hyper.amsgrad ? MOMENTS : MOMENTS.slice(0, 2);
+}
+
+const handles = new WeakMap<object, Handle>();
+
+/** A state that an engine keeps the moments of. */
+class Handle {
+  readonly #version: number;
+  readonly #made = new Map<string, ArrayTree>();
+
+  constructor(readonly engine: Engine) {
+    this.#version = engine.version;
+  }
+
+  /** @throws Error `ERR_STALE_STATE` */
+  check(): void {
+    if (this.#version !== this.engine.version) {
+      const expected = "one that no update has used up (tree.ref(state) before an update keeps a copy)";
+      fail(Error, "ERR_STALE_STATE", "state", expected, "one whose moments have gone on");
+    }
+  }
+
+  look(slot: string, make: () => ArrayTree): ArrayTree {
+    this.check();
+    const made = this.#made.get(slot) ?? freeze(make());
+    this.#made.set(slot, made);
+    return made;
+  }
+
+  /** The arrays that were made: the state's to use up. */
+  get arrays(): Flat[] {
+    return [...this.#made].map(([slot, made]) => takeApart(`state.${slot}`, made));
+  }
+}
+
+/** The state that an engine is in now. Frozen: what was assigned to it would not reach the moments. */
+export function makeState(engine: Engine): AdamState {
+  const handle = new Handle(engine);
+  const state = {};
+  const define = (slot: string, make: () => ArrayTree) =>
+    Object.defineProperty(state, slot, { enumerable: true, get: () => handle.look(slot, make) });
+  define("count", () => {
+    const { count } = engine;
+    if (count >= 2 ** 32) failRange("state.count", "at most 2^32 - 1 steps, which is what its uint32 holds", count);
+    return numpy.array(count, { dtype: numpy.uint32 });
+  });
+  for (const { slot, moment } of momentsOf(engine.config)) {
+    define(slot, () => tree.unflatten(engine.def, engine.moments(moment)));
+  }
+  handles.set(state, handle);
+  return Object.freeze(state) as AdamState;
+}
+
+function freeze(node: ArrayTree): ArrayTree {
+  if (node instanceof JaxArray) return node;
+  for (const child of Object.values(node)) freeze(child);
+  Object.freeze(node);
+  return node;
+}
+
+export interface Opened {
+  /** It holds the moments of the state. */
+  readonly engine: Engine;
+  /** Arrays of the state, used up with it. */
+  readonly arrays: readonly Flat[];
+  /** Ends the state, once the call has succeeded. */
+  end(): void;
+}
+
+/**
+ * The engine of a state, or a new one with its moments, where the state came as plain arrays (from a checkpoint, from
+ * `tree.ref`), or from a transformation with other options.
+ */
+export function openState(config: Config, state: unknown, grads: Flat, params: Flat | undefined): Opened {
+  const handle = typeof state === "object" && state !== null ? handles.get(state) : undefined;
+  if (handle === undefined) return fromArrays(config, state, grads, params);
+  handle.check();
+  const { engine, arrays } = handle;
+  checkFits(engine, grads);
+  // A step moves the engine on, and with it every state but the next.
+  if (engine.config === config) return { engine, arrays, end() {} };
+  const copy = new Engine(config, grads, decaysOf(config, params ?? grads));
+  copy.load(engine.state());
+  return { engine: copy, arrays, end: () => void engine.version++ };
+}
+
+function fromArrays(config: Config, state: unknown, grads: Flat, params: Flat | undefined): Opened {
+  const moments = momentsOf(config);
+  const object = checkObject("state", state, ["count", ...moments.map(({ slot }) => slot)]);
+  const count = takeApart("state.count", own(object, "count"));
+  const trees = moments.map(({ slot }) => flatten(`state.${slot}`, own(object, slot)));
+  for (const moment of trees) checkFits(grads, moment);
+
+  const engine = new Engine(config, grads, decaysOf(config, params ?? grads));
+  const step = readCount(count);
+  const entries = engine.names.map((name, i) => {
+    const values = moments.map(({ key }, j) => [key, read(trees[j]!, i)]);
+    return [name, { step, ...Object.fromEntries(values) }];
+  });
+  engine.load(Object.fromEntries(entries) as StateDict["state"]);
+  return { engine, arrays: [count, ...trees], end() {} };
+}
+
+function readCount(count: Flat): number {
+  const sizes = count.leaves.map(({ size }) => size);
+  if (count.def.nodeType !== tree.NodeType.Leaf || sizes[0] !== 1) {
+    fail(RangeError, "ERR_SHAPE_MISMATCH", "state.count", "an array of one number", `arrays of ${sizes.join(", ")}`);
+  }
+  return checkCount("state.count", read(count, 0)[0]);
+}

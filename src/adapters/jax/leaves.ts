@@ -69,7 +69,7 @@ export function at({ label, def }: Flat, i: number): string {
 
 const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
 
-/** The way to each leaf as JavaScript writes it, from the root's end: `.layers[0].w`, `["a b"]`, or nothing at all. */
+/** The way to each leaf as JavaScript writes it: `.layers[0].w`, `['a b']`; nothing where the tree is one leaf. */
 export function pathsOf(def: JsTreeDef, path = ""): string[] {
   if (def.nodeType === tree.NodeType.Leaf) return [path];
   return def.childTreedefs.flatMap((child, i) => pathsOf(child, path + stepTo(def, i)));
@@ -79,7 +79,7 @@ export function pathsOf(def: JsTreeDef, path = ""): string[] {
 export function stepTo(def: JsTreeDef, i: number): string {
   if (def.nodeType === tree.NodeType.Array) return `[${i}]`;
   const key = keysOf(def)[i]!;
-  return IDENTIFIER.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
+  return IDENTIFIER.test(key) ? `.${key}` : `['${JSON.stringify(key).slice(1, -1)}']`;
 }
 
 export function keysOf(def: JsTreeDef): readonly string[] {

@@ -1,5 +1,5 @@
 import { Array as JaxArray, numpy, tree } from "@jax-js/jax";
-import { fail, failRange } from "../../errors.js";
+import { fail, failRange, failType } from "../../errors.js";
 import { checkCount, checkObject, own } from "../../options.js";
 import type { ParamState, StateDict } from "../../types.js";
 import type { Config } from "./config.js";
@@ -117,6 +117,9 @@ export function openState(config: Config, state: unknown, grads: Flat, params: F
 
 function fromArrays(config: Config, state: unknown, grads: Flat, params: Flat | undefined): Opened {
   const moments = momentsOf(config);
+  if (tree.structure(state as ArrayTree).nodeType !== tree.NodeType.Object) {
+    failType("state", "an object with count, mu and nu, as init makes", state);
+  }
   const object = checkObject("state", state, ["count", ...moments.map(({ slot }) => slot)]);
   const count = takeApart("state.count", own(object, "count"));
   const trees = moments.map(({ slot }) => flatten(`state.${slot}`, own(object, slot)));

@@ -227,11 +227,6 @@ describe("trees", () => {
         expected,
         context,
       );
-      await pair.refuses(
-        ({ optimizer, state, params }) => optimizer[name](wrong<Params>(make()), state, params),
-        expected,
-        context,
-      );
     }
   });
 

@@ -1,3 +1,4 @@
+import { insideJax } from "./jax.js";
 import { Report } from "./report.js";
 import { manyTensors, smallStep, stepSpeed } from "./step.js";
 import { denseCost, sparseDecay } from "./subnormals.js";
@@ -10,6 +11,7 @@ const BENCHES = {
   flush: denseCost,
   subnormals: sparseDecay,
   tfjs: tfjsSteps,
+  jax: insideJax,
 };
 
 /** `npm run bench` runs all, `npm run bench -- small flush` those named. */

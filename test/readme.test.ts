@@ -1,4 +1,4 @@
-/** Every TypeScript block of the README runs as it stands, against the built package. */
+/** Every TypeScript block of these pages runs as it stands, against the built package. */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,13 +10,16 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const dir = mkdtempSync(join(root, "build/readme-"));
 afterAll(() => rmSync(dir, { recursive: true }));
 
-const blocks = [...readFileSync(join(root, "README.md"), "utf8").matchAll(/^```ts\n(.*?)^```$/gms)].map(
-  ([, code]) => code!,
+const PAGES = ["README.md", "docs/embedding.md"];
+const blocks = PAGES.flatMap((page) =>
+  [...readFileSync(join(root, page), "utf8").matchAll(/^```ts\n(.*?)^```$/gms)].map(
+    ([, code], i) => [page, i + 1, code!] as const,
+  ),
 );
 
 /** Where a line that prints says what, in a comment behind it, it prints that. */
-it.each(blocks.map((code, i) => [i + 1, code] as const))("block %i runs, and prints what it says", (i, code) => {
-  const file = join(dir, `block${i}.ts`);
+it.each(blocks)("%s: block %i runs, and prints what it says", (page, i, code) => {
+  const file = join(dir, `${page.replace(/\W/g, "-")}-${i}.ts`);
   writeFileSync(file, code);
   const printed = execFileSync(process.execPath, ["--import", "tsx", file], { cwd: dir, encoding: "utf8" }).trim();
   const claimed = [...code.matchAll(/^console\.log\(.*\); \/\/ (.*)$/gm)].map(([, comment]) => comment!);

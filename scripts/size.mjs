@@ -9,6 +9,12 @@ const BUDGETS = [
   { name: "core with all modules and threads", code: CORE, external: [LOADER], kilobytes: 14 },
   { name: "core with its dependency", code: CORE, kilobytes: 16 },
   { name: "core and checkpoints", code: `${CORE}; ${CHECKPOINT}`, external: [LOADER], kilobytes: 18 },
+  {
+    name: "core and jax-js adapter",
+    code: 'export * from "fused-adam/jax"',
+    external: [LOADER, "@jax-js/jax"],
+    kilobytes: 18,
+  },
   { name: "schedules", code: 'export * from "fused-adam/schedules"', kilobytes: 2 },
   { name: "nothing used", code: 'import "fused-adam"', kilobytes: 0.05 },
 ];

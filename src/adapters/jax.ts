@@ -20,13 +20,15 @@ export interface GradientTransformation {
 
 /**
  * Adam over trees of float32 arrays. Every argument is used up, as by jax-js's own functions: pass `tree.ref(params)` for what
- * is needed afterwards. A call that throws has used up nothing and changed nothing.
+ * is needed afterwards. A call that throws has used up nothing and changed nothing, unless jax-js could not hold the results:
+ * then the step was taken, and its state is gone.
  */
 export interface FusedTransformation extends GradientTransformation {
   /**
    * The state before the first step.
    *
-   * @throws TypeError, RangeError for a tree without arrays, or not of float32 arrays; Error `ERR_TRACED` under `jit`, `grad` or `vmap`
+   * @throws TypeError, RangeError for a tree without arrays, or not of float32 arrays; Error `ERR_TRACED` under `jit`,
+   * `grad` or `vmap`
    */
   init<Params extends ArrayTree>(params: Params): AdamState;
 
@@ -40,7 +42,7 @@ export interface FusedTransformation extends GradientTransformation {
    * @param updates gradients, float32, in the structure of the parameters
    * @param params needed where anything decays, else only checked
    * @throws TypeError, RangeError for trees that do not fit; Error `ERR_TRACED` under `jit`, `grad` or `vmap`,
-   * `ERR_STALE_STATE` for a state that an earlier call has used up, `ERR_UNREADABLE` where values cannot be had without waiting
+   * `ERR_STALE_STATE` for a state that an earlier call has used up, `ERR_UNREADABLE` for values that must be waited for
    */
   update<Params extends ArrayTree>(updates: Params, state: ArrayTree, params?: Params): [Params, AdamState];
 

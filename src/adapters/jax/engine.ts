@@ -22,7 +22,7 @@ export interface Leaf {
 export class Engine {
   readonly def: JsTreeDef;
   readonly leaves: readonly Leaf[];
-  /** Names of the leaves in state dicts, in order. A name is a path, so that the optimizer's errors say where; a lone leaf has none. */
+  /** Names of the leaves in state dicts: paths, so that the optimizer's errors say where. A lone leaf has no path. */
   readonly names: readonly string[];
   version = 0;
 

@@ -37,7 +37,7 @@ function arrayOf(values: Float32Array, shape: number[], device: Device): JaxArra
   return values.length === 0 ? numpy.zeros(shape, options) : numpy.array(values as Float32Array<ArrayBuffer>, options);
 }
 
-/** What leads from `before` to `after`, in place of `before`. From the far side, so that no difference is -0, which added changes no bit. */
+/** What leads from `before` to `after`, in place of `before`. Where they are equal it is -0, which changes no bit when it is added. */
 export function differences(before: Float32Array, after: Float32Array): Float32Array {
   for (let i = 0; i < before.length; i++) before[i] = -(before[i]! - after[i]!);
   return before;

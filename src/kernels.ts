@@ -59,9 +59,9 @@ export interface Kernels {
 
 export type KernelExports = Readonly<Record<string, unknown>>;
 
-/** A module's exports as kernels. */
-export function kernelsFrom(kind: KernelKind, exports: KernelExports): Kernels {
-  const get = <F>(name: string) => exports[name] as F;
+/** A module's exports as kernels. They are not called `exports` here: in CommonJS that name is this module's own. */
+export function kernelsFrom(kind: KernelKind, functions: KernelExports): Kernels {
+  const get = <F>(name: string) => functions[name] as F;
   return {
     kind,
     update: UPDATE_ROWS.map(({ name }) => get<UpdateKernel>(name)),

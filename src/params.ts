@@ -1,6 +1,7 @@
 import { fail, failType, show } from "./errors.js";
 import { checkFloat32Array } from "./float32.js";
 import { ADAM_KEYS, checkArray, checkCount, checkObject, type Hyper, isRecord, own, readHyper } from "./options.js";
+import { isShared } from "./wasm.js";
 
 /** A parameter as it was asked for: with values to copy (none: zeros), or lying in the host's memory. */
 export interface ParamSpec {
@@ -139,8 +140,10 @@ export function checkPlacement(
     }
   }
   if (memory === undefined) return;
-  const size = memory.buffer.byteLength;
   const added = groups.flatMap(extents);
+  // Another thread's growth of shared memory may show only after one of this thread's own.
+  if (isShared(memory) && added.some(({ end }) => end > memory.buffer.byteLength)) memory.grow(0);
+  const size = memory.buffer.byteLength;
   for (const { start, end, label } of added) {
     if (start % 4 !== 0) fail(RangeError, "ERR_MISALIGNED", label, "an offset divisible by 4", String(start));
     if (end > size) fail(RangeError, "ERR_OUT_OF_BOUNDS", label, `a region inside [0, ${size})`, `[${start}, ${end})`);

@@ -46,15 +46,13 @@ const dropped = new FinalizationRegistry<Runner>((runner) => runner.close());
 export abstract class Optimizer {
   /** What the steps run on. */
   readonly kernel: KernelKind;
-  /** How many threads a step may use, the caller's included. */
-  readonly threads: number;
-
   readonly #byName = new Map<string, Tensor>();
   /** What steps run on; undefined once disposed. */
   #core: Core | undefined;
   #groups: readonly Group[] = [];
   #names: readonly string[] = [];
   #live: readonly LiveGroup[] = [];
+  #threads: number;
   #busy = false;
   /** Busy with a `stepAsync` that waits for workers: the one thing that `dispose` may come between. */
   #isStepping = false;
@@ -77,8 +75,13 @@ export abstract class Optimizer {
     this.#core = { hyper, arena, memory, runner, stepper: new Stepper(variant.coupled) };
     this.#add(setup.groups, setup.pointers);
     this.kernel = runner.kernels.kind;
-    this.threads = runner.threads;
-    if (this.threads > 1) dropped.register(this, runner);
+    this.#threads = runner.threads;
+    if (this.#threads > 1) dropped.register(this, runner);
+  }
+
+  /** How many threads a step may use, the caller's included: 1 from when workers cannot be had any more. */
+  get threads(): number {
+    return this.#core?.runner.threads ?? this.#threads;
   }
 
   /** Names of all parameters, in the order they were given. */
@@ -215,6 +218,7 @@ export abstract class Optimizer {
     if (this.#core === undefined) return;
     if (!this.#isStepping) this.#enter();
     this.#core.runner.close();
+    this.#threads = this.#core.runner.threads;
     this.#busy = false;
     this.#core = undefined;
     this.#groups = [];

@@ -28,6 +28,8 @@ import {
 const PATIENCE = 5000;
 /** How often a host that waits looks for itself. */
 const GLANCE = 100;
+/** How long a worker that nobody misses may take to finish a chunk when it is dismissed, on a machine with much else to do. */
+const LEAVE = 1000;
 
 /** Chunks a thread is to have, if there is enough to do, */
 const EACH = 8;
@@ -44,7 +46,7 @@ export class Pool {
   readonly #header: Int32Array;
   /** How to be rid of each worker. */
   readonly #fire: Fire[] = [];
-  readonly #hired = Date.now();
+  readonly #starting: ReturnType<typeof setInterval> | undefined;
   /** Why the pool is of no more use. */
   #ended: { readonly reason: string; readonly cause: unknown } | undefined;
   /** Settles what an asynchronous job is waiting for. */
@@ -66,12 +68,8 @@ export class Pool {
     const shared = new SharedArrayBuffer(Program.bytes(words, room, sums));
     this.#header = new Int32Array(shared, 0, words);
     this.program = new Program(shared, words, room);
-    if (waitAsync === undefined) Atomics.store(this.#header, POST, 1);
     const ears = {
-      ended: (reason: string, cause?: unknown) => {
-        this.#ended ??= { reason, cause };
-        this.#wake();
-      },
+      ended: (reason: string, cause?: unknown) => this.#end(reason, cause),
       left: () => this.#wake(),
     };
     try {
@@ -79,6 +77,7 @@ export class Pool {
       for (let me = 0; me < threads - 1; me++) {
         this.#fire.push(hire({ memory, shared, threads, me, room, module }, ears));
       }
+      this.#starting = this.#awaitStart();
     } catch (error) {
       this.close();
       throw error;
@@ -87,16 +86,13 @@ export class Pool {
 
   /** @throws Error `ERR_WORKER` if a worker is known to be lost */
   check(): void {
-    const missing = this.#fire.length - Atomics.load(this.#header, STARTED);
-    if (missing > 0 && Date.now() - this.#hired > PATIENCE) {
-      this.#ended ??= { reason: `${missing} that did not start within ${PATIENCE} ms`, cause: undefined };
-    }
     if (this.#ended !== undefined) this.#fail();
   }
 
   /** Runs the program, the caller doing its share. Blocks until the workers have done theirs. @throws as `check` */
   run(kernels: Kernels): void {
     const header = this.#header;
+    Atomics.store(header, POST, 0);
     const size = this.#open(this.threads);
     workThrough(header, this.threads - 1, Atomics.load(header, OPEN), (take, end) =>
       this.program.runChunks(kernels, size, take, end),
@@ -119,29 +115,61 @@ export class Pool {
   /** Runs the program on the workers alone. Rejects as `run` throws. */
   async runAsync(): Promise<void> {
     const header = this.#header;
+    Atomics.store(header, POST, waitAsync === undefined ? 1 : 0);
     this.#open(this.threads - 1);
     const isInside = () => Atomics.load(header, INSIDE) !== 0;
     await this.#while(() => isInside() || (Atomics.load(header, DONE) === 0 && !this.#hasFailed()));
     Atomics.store(header, OPEN, 0);
     await this.#while(isInside);
     if (!this.#hasFailed()) return;
-    this.close();
+    this.#shut();
     await new Promise((resolve) => setTimeout(resolve, GLANCE));
+    await Promise.all(this.#dismiss());
     this.#fail();
   }
 
   /** Ends a job that is running, and the workers: afterwards none of them writes to the model. */
   close(): void {
-    const header = this.#header;
-    Atomics.store(header, OPEN, 0);
-    // Whoever has a chunk finishes it, or has been lost with it.
-    takeAll(header);
-    for (const end = Date.now() + GLANCE; this.#ended === undefined && Date.now() < end; ) {
-      if (Atomics.load(header, INSIDE) === 0) break;
-    }
-    this.#ended ??= { reason: "one that was dismissed", cause: undefined };
-    for (const fire of this.#fire.splice(0)) fire();
+    if (this.#fire.length === 0) return;
+    this.#shut();
+    // One that is lost may have been inside and stay so for ever. All others come out.
+    const end = performance.now() + (this.#ended === undefined ? LEAVE : GLANCE);
+    while (Atomics.load(this.#header, INSIDE) !== 0 && performance.now() < end);
+    this.#dismiss();
+  }
+
+  /** Lets nobody take another chunk of a job. Whoever has one finishes it. */
+  #shut(): void {
+    Atomics.store(this.#header, OPEN, 0);
+    takeAll(this.#header);
+  }
+
+  #dismiss(): unknown[] {
+    clearInterval(this.#starting);
+    this.#end("one that was dismissed");
+    // So that no `waitAsync` is left waiting.
+    Atomics.notify(this.#header, LEFT);
+    return this.#fire.splice(0).map((fire) => fire());
+  }
+
+  #end(reason: string, cause?: unknown): void {
+    this.#ended ??= { reason, cause };
     this.#wake();
+  }
+
+  /**
+   * Finds out if a worker does not start. Counts turns of this thread's event loop, which some hosts need to start one: a host
+   * that was busy has not waited. Never keeps a process alive.
+   */
+  #awaitStart(): ReturnType<typeof setInterval> {
+    let glances = 0;
+    const timer: ReturnType<typeof setInterval> = setInterval(() => {
+      const missing = this.threads - 1 - Atomics.load(this.#header, STARTED);
+      if (missing === 0) clearInterval(timer);
+      else if (++glances > PATIENCE / GLANCE) this.#end(`${missing} that did not start within ${PATIENCE} ms`);
+    }, GLANCE);
+    (timer as { unref?(): void }).unref?.();
+    return timer;
   }
 
   /** @param threads how many take part @returns how many elements a chunk has */
@@ -182,7 +210,7 @@ export class Pool {
   }
 
   #isLost(patience: Patience): boolean {
-    if (patience.isOver()) this.#ended ??= { reason: `none that did anything for ${PATIENCE} ms`, cause: undefined };
+    if (patience.isOver()) this.#end(`none that did anything for ${PATIENCE} ms`);
     return this.#ended !== undefined;
   }
 
@@ -190,7 +218,7 @@ export class Pool {
     const length = Atomics.load(this.#header, FAILED);
     if (length > 0) {
       const message = new Uint8Array(this.program.memory, 4 * MESSAGE, length).slice();
-      this.#ended ??= { reason: `one that threw ${new TextDecoder().decode(message)}`, cause: undefined };
+      this.#end(`one that threw ${new TextDecoder().decode(message)}`);
     }
     return this.#ended !== undefined;
   }

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { setImmediate as turn } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Worker as NodeWorker, WorkerOptions } from "node:worker_threads";
-import { Adam, type AdamOptions, AdamW, type ParamGroup, type RuntimeOptions, type StepOptions } from "fused-adam";
+import { Adam, type AdamOptions, AdamW, type RuntimeOptions, type StepOptions } from "fused-adam";
 import { expect } from "vitest";
 import { NORM_BLOCK } from "../../src/kernels.js";
 import { headerLength } from "../../src/signals.js";
@@ -80,7 +80,7 @@ export async function call(how: Call, optimizer: Optimizer, options?: StepOption
 export const Deed = { Work: 0, Throw: 1, Hang: 2, Exit: 3, Pause: 4 } as const;
 const DEED = 0;
 const ARRIVED = 1;
-const STARTS = 2;
+const GATE = 2;
 
 /** In front of a worker's script, which has no doors for this: `Atomics.add` is how it takes chunks. */
 const LEAD = `{
@@ -88,8 +88,7 @@ const LEAD = `{
   if (control !== undefined) {
     const first = ${headerLength(0)};
     const { add, load, notify, wait } = Atomics;
-    Atomics.add(control, ${STARTS}, 1);
-    if (load(control, ${STARTS}) < 0) for (;;) wait(control, 3, 0);
+    wait(control, ${GATE}, 1);
     Atomics.add = (array, index, value) => {
       const old = add(array, index, value);
       const deed = load(control, ${DEED});
@@ -121,9 +120,9 @@ export class Workers {
   /** Whether the caller, too, waits in `step` until a worker has arrived. */
   #escorted = false;
 
-  /** Makes an optimizer whose workers these are. @param starts whether the workers ever start */
+  /** Makes an optimizer whose workers these are. @param starts false: the workers wait for `start` */
   hire<T>(make: () => T, starts = true): T {
-    if (!starts) Atomics.store(this.#control, STARTS, -1000);
+    if (!starts) Atomics.store(this.#control, GATE, 1);
     hiring = this;
     threads.Worker = Hired;
     Atomics.add = escort;
@@ -133,6 +132,11 @@ export class Workers {
       hiring = undefined;
       threads.Worker = Original;
     }
+  }
+
+  start(): void {
+    Atomics.store(this.#control, GATE, 0);
+    Atomics.notify(this.#control, GATE);
   }
 
   /** What they are to do with the next chunk. In `step`, the caller takes none before one of them has. */
@@ -188,5 +192,3 @@ export async function child(script: string, flags: readonly string[] = [], timeo
     });
   });
 }
-
-export type Groups = readonly ParamGroup[];

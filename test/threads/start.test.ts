@@ -1,0 +1,34 @@
+/** Workers that take their time to start: nobody waits for them but a `stepAsync`, and a host that was busy has not waited. */
+import { AdamW } from "fused-adam";
+import { expect, it } from "vitest";
+import { dyadic } from "../support/model.js";
+import { expectSameRun, fillAll, large, Workers } from "./support.js";
+
+function block(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}
+
+it("step goes on without them, stepAsync waits for them, and 6 s of a blocked event loop count for nothing", async () => {
+  const workers = new Workers();
+  const optimizer = workers.hire(() => AdamW.createSync(large(), { threads: 3 }), false);
+  const twin = AdamW.createSync(large());
+  for (let n = 0; n < 3; n++) {
+    fillAll([optimizer, twin], n, dyadic);
+    if (n === 2) block(6000);
+    expect(optimizer.step({ clipNorm: 1 })).toEqual(twin.step({ clipNorm: 1 }));
+  }
+  expectSameRun(optimizer, twin, "without workers");
+
+  fillAll([optimizer, twin], 3, dyadic);
+  let settled = false;
+  const step = optimizer.stepAsync().finally(() => {
+    settled = true;
+  });
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(settled).toBe(false);
+  // One of them, late as it is, finds the job that it was started for.
+  workers.start();
+  expect(await step).toEqual(twin.step());
+  expectSameRun(optimizer, twin, "with workers");
+  optimizer.dispose();
+});

@@ -1,42 +1,106 @@
-import { Bench } from "tinybench";
+/** Something that can be timed: one call does one step. What only it can time, because it runs elsewhere, it times itself. */
+export type Contender = { readonly name: string } & (
+  | {
+      readonly step: () => unknown;
+      /** Runs before every call and is not timed. */
+      readonly before?: () => void;
+    }
+  | { readonly time: Timer }
+);
 
-/** Something that can be timed: one call does one step of `length` parameters. */
-export interface Contender {
-  readonly name: string;
-  readonly step: () => unknown;
-}
+/** Nanoseconds per call, from so many calls in a row. */
+export type Timer = (calls: number) => Promise<number>;
 
 /** Nanoseconds per call, one number per round; rounds pair up across contenders. */
 export type Samples = ReadonlyMap<string, readonly number[]>;
 
-export interface Rounds {
+export interface Plan {
   readonly rounds: number;
-  /** Calls per round, timed together by tinybench and summed up as their median. */
-  readonly calls: number;
+  /** How long each contender's turn in a round is meant to take; one call at least. */
+  readonly milliseconds: number;
+  /** How long each runs before it counts, for both compilers and the frequency governor. */
+  readonly warmUp: number;
 }
 
-/** About as many calls as make a round of some milliseconds, for a step over `length` parameters. */
-export function roundsFor(length: number): Rounds {
-  return { rounds: length >= 1 << 22 ? 11 : 25, calls: Math.max(3, Math.min(20_000, Math.round(2e6 / length))) };
+/** A median and its quartiles. */
+export interface Spread {
+  readonly median: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** Batches per turn: the clock is read rarely even where a call is short, and one interruption does not decide a turn. */
+const BATCHES = 16;
+
+/** Nanoseconds per call: the median over batches. */
+export function timeCalls(step: () => unknown, calls: number, before?: () => void): number {
+  const times: number[] = [];
+  const size = before === undefined ? Math.ceil(calls / BATCHES) : 1;
+  for (let left = calls; left > 0; left -= size) {
+    before?.();
+    const start = performance.now();
+    for (let i = 0; i < size; i++) step();
+    times.push(((performance.now() - start) * 1e6) / size);
+  }
+  return median(times);
+}
+
+/** The same of steps that are over when their promise settles. */
+export async function timeAsyncCalls(step: () => Promise<unknown>, calls: number): Promise<number> {
+  const times: number[] = [];
+  const size = Math.ceil(calls / BATCHES);
+  for (let left = calls; left > 0; left -= size) {
+    const start = performance.now();
+    for (let i = 0; i < size; i++) await step();
+    times.push(((performance.now() - start) * 1e6) / size);
+  }
+  return median(times);
+}
+
+export function timerOf(contender: Contender): Timer {
+  if ("time" in contender) return contender.time;
+  return async (calls) => timeCalls(contender.step, calls, contender.before);
 }
 
 /**
  * Times contenders in turn, round after round, so that what the machine does meanwhile hits all of them alike. The order
  * turns with the round: nobody always runs after the same neighbour.
  */
-export function alternate(contenders: readonly Contender[], { rounds, calls }: Rounds): Samples {
-  const samples = new Map(contenders.map(({ name }) => [name, [] as number[]]));
-  for (let round = -2; round < rounds; round++) {
-    const turn = Math.abs(round) % contenders.length;
-    const bench = new Bench({ time: 0, iterations: calls, warmup: false });
-    for (const { name, step } of [...contenders.slice(turn), ...contenders.slice(0, turn)]) bench.add(name, step);
-    for (const task of bench.runSync()) {
-      if (task.result.state !== "completed") throw new Error(`${task.name} did not complete: ${task.result.state}`);
-      // The first rounds warm up: both compilers, and the frequency governor.
-      if (round >= 0) samples.get(task.name)!.push(task.result.latency.p50 * 1e6);
-    }
+export async function alternate(
+  contenders: readonly Contender[],
+  plan: Plan,
+  onRound: (round: number) => void = () => {},
+): Promise<Samples> {
+  const turns: { timer: Timer; calls: number; samples: number[] }[] = [];
+  const samples = new Map<string, number[]>();
+  for (const contender of contenders) {
+    const timer = timerOf(contender);
+    const own: number[] = [];
+    turns.push({ timer, calls: await warmUp(timer, plan), samples: own });
+    samples.set(contender.name, own);
+  }
+  for (let round = 0; round < plan.rounds; round++) {
+    onRound(round);
+    const first = round % turns.length;
+    for (const turn of [...turns.slice(first), ...turns.slice(0, first)])
+      turn.samples.push(await turn.timer(turn.calls));
   }
   return samples;
+}
+
+/** Runs until it is warm, and says how many calls then make a turn. */
+async function warmUp(timer: Timer, { milliseconds, warmUp }: Plan): Promise<number> {
+  let calls = 1;
+  let each = await timer(calls);
+  for (let spent = each; spent < warmUp * 1e6; spent += each * calls) {
+    calls = turnOf(each, milliseconds);
+    each = await timer(calls);
+  }
+  return turnOf(each, milliseconds);
+}
+
+function turnOf(each: number, milliseconds: number): number {
+  return Math.max(1, Math.min(100_000, Math.round((milliseconds * 1e6) / each)));
 }
 
 export function quantile(values: readonly number[], q: number): number {
@@ -50,13 +114,25 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 
+export function spread(values: readonly number[]): Spread {
+  return { median: median(values), low: quantile(values, 0.25), high: quantile(values, 0.75) };
+}
+
 /** Median and quartiles of `a / b`, round by round. */
-export function ratio(samples: Samples, a: string, b: string): { median: number; low: number; high: number } {
-  const paired = samples.get(a)!.map((value, i) => value / samples.get(b)![i]!);
-  return { median: median(paired), low: quantile(paired, 0.25), high: quantile(paired, 0.75) };
+export function ratio(samples: Samples, a: string, b: string): Spread {
+  return spread(samples.get(a)!.map((value, i) => value / samples.get(b)![i]!));
+}
+
+export function formatSpread({ median: middle, low, high }: Spread): string {
+  return `${short(middle)} (${short(low)}–${short(high)})`;
 }
 
 export function formatRatio(samples: Samples, a: string, b: string): string {
-  const { median: middle, low, high } = ratio(samples, a, b);
-  return `${middle.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`;
+  return formatSpread(ratio(samples, a, b));
+}
+
+/** Three digits, or two behind the point for what is near 1. */
+export function short(value: number): string {
+  if (value >= 100) return Math.round(value).toLocaleString("en");
+  return value >= 10 ? value.toFixed(1) : value.toFixed(value < 0.1 ? 3 : 2);
 }

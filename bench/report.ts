@@ -1,47 +1,142 @@
 import { mkdirSync, writeFileSync } from "node:fs";
-import { cpus, totalmem } from "node:os";
+import { describeHost, watchOthers } from "./host.js";
+import { formatSpread, ratio, type Samples, type Spread, short, spread } from "./measure.js";
+import { Terminal, table } from "./terminal.js";
 
-type Cell = number | string;
+/** How one contender did at one size. */
+export interface Timing {
+  readonly section: string;
+  readonly length: number;
+  readonly contender: string;
+  /** Nanoseconds per parameter. */
+  readonly ns: Spread;
+  /** 10^9 bytes per second that a step has to move at least; null where that is not known. */
+  readonly gigabytes: number | null;
+  /** Its time over the baseline's, round by round; null in the baseline's own row. */
+  readonly ratio: (Spread & { readonly to: string }) | null;
+}
+
+export interface Row {
+  readonly section: string;
+  readonly length: number;
+  readonly figures: Readonly<Record<string, number | string>>;
+}
+
+export interface Goal {
+  readonly goal: string;
+  readonly reached: boolean;
+  readonly saw: string;
+}
+
+/** What `npm run bench` leaves in build/bench.json. */
+export interface Results {
+  readonly complete: boolean;
+  readonly host: Readonly<Record<string, string>>;
+  readonly notes: readonly string[];
+  readonly timings: readonly Timing[];
+  readonly rows: readonly Row[];
+  readonly goals: readonly Goal[];
+}
 
 /** Collects figures, prints them as they come, and ends as one JSON file. */
 export class Report {
-  readonly #rows: { bench: string; length: number; figures: Record<string, Cell> }[] = [];
-  readonly #goals: { goal: string; reached: boolean; saw: string }[] = [];
+  readonly #terminal: Terminal;
+  readonly #host = describeHost();
+  readonly #others = watchOthers();
+  readonly #notes: string[] = [];
+  readonly #timings: Timing[] = [];
+  readonly #rows: Row[] = [];
+  readonly #goals: Goal[] = [];
 
-  /** Which machine and engine the figures are of. */
-  readonly host = {
-    cpu: cpus()[0]?.model ?? "unknown",
-    cores: cpus().length,
-    memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
-    node: process.version,
-    v8: process.versions.v8,
-    date: new Date().toISOString().slice(0, 10),
-  };
-
-  constructor() {
-    const { cpu, cores, memory, node, v8 } = this.host;
-    console.log(`${cpu}, ${cores} cores, ${memory}; Node ${node}, V8 ${v8}`);
+  constructor(terminal = new Terminal()) {
+    this.#terminal = terminal;
+    for (const [what, value] of Object.entries(this.#host)) terminal.print(`${what}: ${value}`);
   }
 
-  row(bench: string, length: number, figures: Record<string, Cell>): void {
-    this.#rows.push({ bench, length, figures });
-    const cells = Object.entries(figures).map(([name, value]) => `${name} ${format(value)}`);
-    console.log(`${bench} · ${length.toLocaleString("en")} · ${cells.join(" · ")}`);
+  /** What is being done at the moment. */
+  status(activity: string, detail?: string): void {
+    this.#terminal.status(activity, detail);
+  }
+
+  /** Something a reader of the figures has to know. */
+  note(text: string): void {
+    if (this.#notes.includes(text)) return;
+    this.#notes.push(text);
+    this.#terminal.print(text);
+  }
+
+  /**
+   * A table of contenders at one size.
+   *
+   * @param samples nanoseconds per call, a call being `steps` steps
+   * @param baseline whose time the others' are divided by
+   * @param traffic bytes per parameter and step
+   */
+  timings(
+    section: string,
+    length: number,
+    samples: Samples,
+    baseline: string,
+    { traffic = () => undefined, steps = 1 }: { traffic?: (name: string) => number | undefined; steps?: number } = {},
+  ): void {
+    const timings = [...samples].map(([contender, values]): Timing => {
+      const ns = spread(values.map((value) => value / length / steps));
+      const bytes = traffic(contender);
+      const gigabytes = bytes === undefined ? null : bytes / ns.median;
+      const versus = contender === baseline ? null : { to: baseline, ...ratio(samples, contender, baseline) };
+      return { section, length, contender, ns, gigabytes, ratio: versus };
+    });
+    this.#timings.push(...timings);
+    this.#terminal.print(`\n${section}, ${length.toLocaleString("en")} parameters\n${timingTable(timings)}`);
+  }
+
+  row(section: string, length: number, figures: Row["figures"]): void {
+    this.#rows.push({ section, length, figures });
+    const cells = Object.entries(figures).map(
+      ([name, value]) => `${name} ${typeof value === "string" ? value : short(value)}`,
+    );
+    this.#terminal.print(`\n${section}, ${length.toLocaleString("en")} parameters\n${cells.join(" · ")}`);
   }
 
   goal(goal: string, reached: boolean, saw: string): void {
     this.#goals.push({ goal, reached, saw });
-    console.log(`  ${reached ? "reached" : "MISSED "}  ${goal}: ${saw}`);
+    this.#terminal.print(`${reached ? "reached" : "MISSED "}  ${goal}: ${saw}`);
   }
 
-  save(path: string): void {
+  /** @param complete whether this was a full run of everything, whose figures may be published */
+  results(complete: boolean): Results {
+    const others = `${(100 * this.#others()).toFixed(0)} % of the cores`;
+    return {
+      complete,
+      host: { ...this.#host, "other processes used meanwhile": others },
+      notes: this.#notes,
+      timings: this.#timings,
+      rows: this.#rows,
+      goals: this.#goals,
+    };
+  }
+
+  save(path: URL, complete: boolean): Results {
+    const results = this.results(complete);
     mkdirSync(new URL(".", path), { recursive: true });
-    const json = { host: this.host, rows: this.#rows, goals: this.#goals };
-    writeFileSync(new URL(path), `${JSON.stringify(json, null, 2)}\n`);
-    console.log(`${this.#goals.filter(({ reached }) => reached).length} of ${this.#goals.length} goals reached`);
+    writeFileSync(path, `${JSON.stringify(results, null, 2)}\n`);
+    const reached = this.#goals.filter((goal) => goal.reached).length;
+    this.#terminal.print(
+      `\n${reached} of ${this.#goals.length} goals reached; other processes used ${results.host["other processes used meanwhile"]}`,
+    );
+    return results;
   }
 }
 
-function format(value: Cell): string {
-  return typeof value === "string" ? value : value.toPrecision(3);
+export function timingTable(timings: readonly Timing[]): string {
+  const baseline = timings.find(({ ratio }) => ratio !== null)?.ratio?.to;
+  return table(
+    ["", "ns per parameter", "GB/s", baseline === undefined ? "" : `÷ ${baseline}`],
+    timings.map(({ contender, ns, gigabytes, ratio }) => [
+      contender,
+      formatSpread(ns),
+      gigabytes === null ? "" : short(gigabytes),
+      ratio === null ? "" : formatSpread(ratio),
+    ]),
+  );
 }

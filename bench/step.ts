@@ -1,108 +1,101 @@
-import { AdamW } from "fused-adam";
-import { type ReferenceState, referenceStep } from "../test/reference.js";
-import { alternate, formatRatio, median, ratio, roundsFor, type Samples } from "./measure.js";
-import { contenders, createModel, HYPER, type Model } from "./model.js";
+import { type Effort, sizeName } from "./effort.js";
+import type { Entrant, Entry } from "./entrants/entrant.js";
+import { entrants } from "./entrants/index.js";
+import { LOAD_STORE, SQRT_DIV } from "./entrants/limits.js";
+import { LOOP } from "./entrants/loop.js";
+import { NATIVE, NATIVE_2 } from "./entrants/native.js";
+import { FUSED, FUSED_2 } from "./entrants/package.js";
+import { availableMemory } from "./host.js";
+import { alternate, formatRatio, formatSpread, ratio, type Samples, type Spread } from "./measure.js";
 import type { Report } from "./report.js";
 
-/** Nothing is timed before its result is right: one step of each contender against the reference. */
-function validate(length: number): void {
-  const options = { mode: "adamw", ...HYPER, amsgrad: false, maximize: false, biasCorrection: true } as const;
-  const stateOf = ({ views }: Model): ReferenceState => ({
-    param: views.param.slice(),
-    grad: views.grad.slice(),
-    expAvg: views.expAvg.slice(),
-    expAvgSq: views.expAvgSq.slice(),
-    maxExpAvgSq: new Float32Array(length),
-    step: 0,
+export const STEP = "AdamW step";
+
+/** One AdamW step at every size: the package, its peers, native code and the limits of the machine. */
+export async function stepSpeed(report: Report, effort: Effort): Promise<void> {
+  const { list, notes } = entrants();
+  for (const note of notes) report.note(note);
+  for (const length of effort.sizes) {
+    const field = fieldAt(list, length, report);
+    if (field.length === 0) continue;
+    const samples = await race(field, length, effort, report);
+    const traffic = (name: string) => field.find((entrant) => entrant.name === name)?.traffic;
+    report.timings(STEP, length, samples, FUSED, { traffic });
+    judge(report, length, samples, field);
+  }
+}
+
+/** Who runs at this size; nobody where it takes more memory than there is. */
+function fieldAt(list: readonly Entrant[], length: number, report: Report): readonly Entrant[] {
+  const field = list.filter(({ name, largest }) => {
+    if (largest === undefined || length <= largest.length) return true;
+    report.note(`${name}: not above ${sizeName(largest.length)}, ${largest.reason}`);
+    return false;
   });
-  for (const [name, bound] of [
-    ["fused-adam", 0],
-    ["js loop", 2 ** -23],
-  ] as const) {
-    const model = createModel(length);
-    const expected = stateOf(model);
-    referenceStep(expected, options);
-    contenders(model)
-      .find((contender) => contender.name === name)!
-      .step();
-    for (const region of ["param", "expAvg", "expAvgSq"] as const) {
-      model.views[region].forEach((value, i) => {
-        const wanted = expected[region][i]!;
-        if (!(Math.abs(value - wanted) <= bound * Math.abs(wanted) * 4)) {
-          throw new Error(`"${name}": expected ${region}[${i}] = ${wanted}, got ${value}`);
-        }
-      });
+  const needed = length * field.reduce((sum, { memory }) => sum + memory, 0);
+  if (needed <= 0.8 * availableMemory()) return field;
+  report.note(`${sizeName(length)} left out: it takes ${(needed / 2 ** 30).toFixed(1)} GiB`);
+  return [];
+}
+
+/** Opens everybody, checks everybody, times everybody in turn. */
+export async function race(
+  field: readonly Entrant[],
+  length: number,
+  effort: Effort,
+  report: Report,
+): Promise<Samples> {
+  const activity = `${STEP}, ${sizeName(length)}:`;
+  const entries: Entry[] = [];
+  try {
+    for (const entrant of field) {
+      report.status(activity, `checking ${entrant.name}`);
+      const entry = await entrant.open(length);
+      entries.push(entry);
+      await entry.verify();
     }
+    const plan = effort.plan(length);
+    report.status(activity, "warming up");
+    return await alternate(entries, plan, (round) => report.status(activity, `round ${round + 1} of ${plan.rounds}`));
+  } finally {
+    for (const entry of entries) await entry.close();
+    // Gigabytes, and nothing else would make room before the next size.
+    globalThis.gc?.();
   }
 }
 
-function rowOf(report: Report, bench: string, length: number, samples: Samples): void {
-  const figures: Record<string, number | string> = {};
-  for (const [name, values] of samples) figures[`${name}, ns/param`] = median(values) / length;
-  for (const name of samples.keys()) {
-    if (name !== "fused-adam") figures[`${name} / fused-adam`] = formatRatio(samples, name, "fused-adam");
+const KI = 1 << 10;
+const MI = 1 << 20;
+const IN_CACHE = [4 * KI, 64 * KI];
+
+/** What this package set out to reach. */
+function judge(report: Report, length: number, samples: Samples, field: readonly Entrant[]): void {
+  const size = sizeName(length);
+  const times = (name: string, base = FUSED): Spread => ratio(samples, name, base);
+  const atLeast = (bound: number, what: string, saw: Spread, more = "") =>
+    report.goal(`${size}: ${what} at least ${bound}`, saw.median >= bound, formatSpread(saw) + more);
+
+  const libraries = field.filter(({ kind }) => kind === "library").map(({ name }) => name);
+  if (libraries.length > 0) {
+    const fastest = libraries.reduce((best, name) => (times(name).median < times(best).median ? name : best));
+    const bound = length <= 4 * KI ? 30 : 5;
+    const more = `, ${fastest}; with 2 threads ${formatRatio(samples, fastest, FUSED_2)}`;
+    atLeast(bound, `the fastest JavaScript library ÷ ${FUSED}`, times(fastest), more);
   }
-  report.row(bench, length, figures);
-}
+  if (length === 64 * KI) atLeast(6, `${LOOP} ÷ ${FUSED}`, times(LOOP));
 
-/** The step beside a plain loop and beside the limits of the machine. */
-export function stepSpeed(report: Report): void {
-  validate(4096);
-  for (const length of [1024, 4096, 16_384, 65_536, 1 << 18, 1 << 20, 1 << 22, 1 << 24]) {
-    const samples = alternate(contenders(createModel(length)), roundsFor(length));
-    rowOf(report, "AdamW step, one thread", length, samples);
-    const versus = (name: string) => ratio(samples, name, "fused-adam").median;
-    if (length === 65_536) {
-      report.goal("at 65,536 at least 6x the JavaScript loop", versus("js loop") >= 6, versus("js loop").toFixed(1));
-    }
-    if (length === 1 << 24) {
-      const share = versus("load/store");
-      report.goal("at 16 Mi at least 0.85 of loads and stores alone", share >= 0.85, share.toFixed(2));
-    }
+  if (IN_CACHE.includes(length)) atLeast(0.9, `${SQRT_DIV} ÷ ${FUSED}`, times(SQRT_DIV));
+  if (length === 16 * MI) atLeast(0.9, `${LOAD_STORE} ÷ ${FUSED}`, times(LOAD_STORE));
+
+  const gain = times(FUSED, FUSED_2);
+  if (length === 16 * MI) atLeast(1.8, "1 thread ÷ 2 threads", gain);
+  else if (length === 64 * KI) atLeast(1.3, "1 thread ÷ 2 threads", gain);
+  const loss = times(FUSED_2);
+  report.goal(`${size}: 2 threads ÷ 1 thread at most 1.05`, loss.median <= 1.05, formatSpread(loss));
+
+  if (samples.has(NATIVE) && (length === 16 * MI || IN_CACHE.includes(length))) {
+    const bound = length === 16 * MI ? 0.9 : 0.45;
+    atLeast(bound, `${NATIVE} ÷ ${FUSED}`, times(NATIVE));
+    atLeast(bound, `${NATIVE_2} ÷ ${FUSED_2}`, times(NATIVE_2, FUSED_2));
   }
-}
-
-/** Sixteen parameters: what a call costs, and whether it leaves anything behind. */
-export function smallStep(report: Report): void {
-  const { optimizer } = createModel(16);
-  const step = () => {
-    for (let i = 0; i < 1000; i++) optimizer.step();
-  };
-  const samples = alternate([{ name: "fused-adam", step }], { rounds: 25, calls: 20 });
-  const each = median(samples.get("fused-adam")!) / 1000;
-  const collect = globalThis.gc ?? (() => {});
-  collect();
-  const before = process.memoryUsage().heapUsed;
-  for (let i = 0; i < 1000; i++) step();
-  collect();
-  const grown = process.memoryUsage().heapUsed - before;
-  report.row("16 parameters", 16, { "ns/step": each, "heap grown by 1,000,000 steps, bytes": grown });
-  report.goal("16 parameters in under 1 µs", each < 1000, `${each.toFixed(0)} ns`);
-  // The collector's own bookkeeping moves by some kilobytes; a single pointer kept per step would be 8 MB.
-  report.goal("no allocation that stays", grown < 500_000, `${grown} bytes after 1,000,000 steps`);
-}
-
-/** A thousand tensors of 1,024 against one of the same total. */
-export function manyTensors(report: Report): void {
-  const [count, size] = [1000, 1024];
-  const one = createModel(count * size);
-  const many = AdamW.createSync(
-    Object.fromEntries(
-      Array.from({ length: count }, (_, i) => [`w${i}`, one.views.param.slice(i * size, (i + 1) * size)]),
-    ),
-    HYPER,
-  );
-  for (let i = 0; i < count; i++) many.grad(`w${i}`).set(one.views.grad.subarray(i * size, (i + 1) * size));
-  const samples = alternate(
-    [
-      { name: "1,000 tensors", step: () => many.step() },
-      { name: "one tensor", step: () => one.optimizer.step() },
-    ],
-    roundsFor(count * size),
-  );
-  const cost = ratio(samples, "1,000 tensors", "one tensor").median;
-  report.row("1,000 tensors of 1,024", count * size, {
-    "1,000 tensors / one": formatRatio(samples, "1,000 tensors", "one tensor"),
-  });
-  report.goal("1,000 tensors within 1.1x of one", cost <= 1.1, cost.toFixed(3));
 }

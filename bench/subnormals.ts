@@ -1,8 +1,10 @@
 import { FLUSH_EVERY, rowOf } from "../src/kernels.js";
 import { CONSTANTS, stepConstants } from "../src/stepConstants.js";
 import { compileSync, kernelsOver } from "../src/wasm.js";
-import { alternate, type Contender, formatRatio, median, ratio } from "./measure.js";
-import { createModel, HYPER, type Model } from "./model.js";
+import { HYPER } from "./data.js";
+import { type Effort, sizeName, sizesFrom } from "./effort.js";
+import { alternate, type Contender, median, ratio } from "./measure.js";
+import { addressesOf, createModel, type Model } from "./model.js";
 import type { Report } from "./report.js";
 
 const OPTIONS = { ...HYPER, amsgrad: false, maximize: false, biasCorrection: true };
@@ -13,12 +15,11 @@ interface Parts {
   readonly flush: () => void;
 }
 
-function partsOf({ optimizer, views }: Model): Parts {
-  const kernels = kernelsOver(optimizer.memory, compileSync("simd", false));
+function partsOf(model: Model): Parts {
+  const kernels = kernelsOver(model.optimizer.memory, compileSync("simd", false));
   const update = kernels.update[rowOf("adamw", false, "")]!;
-  const { length } = views.param;
-  const [param, grad] = [views.param.byteOffset, views.grad.byteOffset];
-  const [expAvg, expAvgSq] = [views.expAvg.byteOffset, views.expAvgSq.byteOffset];
+  const { length } = model.views.param;
+  const { param, grad, expAvg, expAvgSq } = addressesOf(model);
   const c = new Float32Array(CONSTANTS);
   let step = 0;
   return {
@@ -39,49 +40,45 @@ function partsOf({ optimizer, views }: Model): Parts {
   };
 }
 
+const KI = 1 << 10;
+const MI = 1 << 20;
+
 /**
  * What the flush costs a model without a single subnormal: at most 3 %. Judged by the flush alone against the steps between
  * two of them: that is a quotient of two times, where with and without differ by less than either varies.
  */
-export function denseCost(report: Report): void {
-  for (const length of [4096, 65_536, 1 << 20, 1 << 24]) {
+export async function denseCost(report: Report, effort: Effort): Promise<void> {
+  for (const length of sizesFrom(effort, [4 * KI, 64 * KI, MI, 16 * MI])) {
     const { steps, flush } = partsOf(createModel(length));
+    const withFlush = () => {
+      steps();
+      flush();
+    };
     const contenders: Contender[] = [
-      {
-        name: "with",
-        step: () => {
-          steps();
-          flush();
-        },
-      },
+      { name: "with", step: withFlush },
       { name: "without", step: steps },
-      { name: "flush", step: flush },
+      { name: "flush alone", step: flush },
     ];
-    const calls = Math.max(1, Math.round(4e5 / length));
-    const samples = alternate(contenders, { rounds: length > 1 << 22 ? 7 : 25, calls });
-    const cost = ratio(samples, "flush", "without");
-    report.row("flush, dense", length, {
-      "with, ns/param": median(samples.get("with")!) / FLUSH_EVERY / length,
-      "without, ns/param": median(samples.get("without")!) / FLUSH_EVERY / length,
-      "with / without": formatRatio(samples, "with", "without"),
-      "flush / the steps between": percent(cost.median),
-    });
-    report.goal(`flush costs a dense step of ${length} at most 3 %`, cost.median <= 0.03, percent(cost.median));
+    const plan = effort.plan(length);
+    report.status(`flush of subnormals, dense, ${sizeName(length)}`);
+    const samples = await alternate(contenders, length > MI ? { ...plan, rounds: 5 } : plan);
+    report.timings("flush of subnormals, dense", length, samples, "without", { steps: FLUSH_EVERY });
+    const cost = ratio(samples, "flush alone", "without").median;
+    const percent = `${(100 * cost).toFixed(1)} %`;
+    report.goal(`${sizeName(length)}: the flush costs a dense step at most 3 %`, cost <= 0.03, percent);
   }
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
 }
 
 /**
  * 2,000 steps with zero gradients on all but 1 % of a model: the last is at most 1.1x the first. A dense twin steps in turn with
  * it, and times are taken as multiples of the twin's: seconds apart, this kind of machine differs from itself by more.
  */
-export function sparseDecay(report: Report): void {
-  const length = 1 << 20;
+export async function sparseDecay(report: Report, effort: Effort): Promise<void> {
+  const length = Math.min(MI, effort.sizes.at(-1)!);
   const rounds = Math.ceil(2000 / FLUSH_EVERY);
   for (const flushed of [true, false]) {
+    const section = `2,000 steps, zero gradients on 99 %, ${flushed ? "with" : "without"} flush`;
+    report.status(section);
     const [sparse, dense] = [createModel(length), createModel(length)];
     const runs = [sparse, dense].map((model) => {
       const { steps, flush } = partsOf(model);
@@ -98,11 +95,11 @@ export function sparseDecay(report: Report): void {
     const times = Array.from({ length: rounds }, () => ({ sparse: runs[0](), dense: runs[1]() }));
     const multiples = times.map((time) => time.sparse / time.dense);
     const growth = median(multiples.slice(-9)) / median(multiples.slice(0, 9));
-    report.row(`2,000 steps, zero gradients on 99 %, ${flushed ? "with" : "without"} flush`, length, {
+    report.row(section, length, {
       "first, ns/param": median(times.slice(0, 9).map((time) => time.sparse)),
       "slowest, ns/param": Math.max(...times.map((time) => time.sparse)),
       "last, ns/param": median(times.slice(-9).map((time) => time.sparse)),
-      "last / first, as multiples of a dense step": growth.toFixed(2),
+      "last ÷ first, as multiples of a dense step": growth.toFixed(2),
     });
     if (flushed) report.goal("after 2,000 steps at most 1.1x the first", growth <= 1.1, growth.toFixed(2));
   }

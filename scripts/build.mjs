@@ -19,7 +19,7 @@ rmSync("build", { recursive: true, force: true });
 for (const dir of ["build/wasm", "build/dist/wasm", "src/generated"]) mkdirSync(dir, { recursive: true });
 
 for (const name of modules) asc("asconfig.json", name);
-asc("bench/assembly/asconfig.json", "limits");
+asc("bench/assembly/asconfig.json", "passes");
 
 // Hex, not base64: the kernels resemble each other, and only a byte-aligned text lets brotli and gzip see that
 // (11 KB of module: 1.1 KB as hex, 1.9 KB as base64, after brotli).

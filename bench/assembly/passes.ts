@@ -1,8 +1,9 @@
 /**
  * What a step cannot be faster than: its memory traffic without its arithmetic, and its square root and division without
- * its memory traffic. Same vocabulary, same unrolling as the kernels.
+ * its memory traffic; and the pass over the gradients that scaling them apart from the step takes. Same vocabulary, same
+ * unrolling as the kernels; lengths are multiples of 16.
  */
-import { div, load, or, splat, sqrt, store } from "../../assembly/lane";
+import { div, load, mul, or, splat, sqrt, store } from "../../assembly/lane";
 
 /** Loads param, grad, expAvg, expAvgSq and stores all but grad, unchanged. Returns something made of grad, so that its loads stay. */
 export function load_store(param: usize, grad: usize, expAvg: usize, expAvgSq: usize, length: usize): i32 {
@@ -30,17 +31,38 @@ function copy(param: usize, expAvg: usize, expAvgSq: usize, offset: usize): void
   store<v128>(expAvgSq, offset, v);
 }
 
-/** One square root and one division per element of `expAvgSq`, over and over `block` elements of it, `length` in all. */
-export function sqrt_div(expAvgSq: usize, block: usize, length: usize): i32 {
+/**
+ * One square root and one division for each of `length` elements, over and over the `block` of them at `values`. Returns
+ * the bitwise or of all 1 / sqrt(x) that fell into the first lane.
+ */
+export function sqrt_div(values: usize, block: usize, length: usize): i32 {
   const one = splat(1);
   let seen = splat(0);
   for (let done: usize = 0; done < length; done += block) {
     for (let i: usize = 0; i < block; i += 16) {
-      const at = expAvgSq + (i << 2);
+      const at = values + (i << 2);
       const a = div(one, sqrt(load<v128>(at, 0))), b = div(one, sqrt(load<v128>(at, 16)));
       const c = div(one, sqrt(load<v128>(at, 32))), d = div(one, sqrt(load<v128>(at, 48)));
       seen = or(or(seen, a), or(or(b, c), d));
     }
   }
-  return v128.any_true(seen) ? 1 : 0;
+  return i32x4.extract_lane(seen, 0);
+}
+
+/** Multiplies each element by `factor`. */
+export function scale(values: usize, factor: f32, length: usize): void {
+  const f = splat(factor);
+  for (; length >= 16; length -= 16) {
+    scaleAt(values, f, 0);
+    scaleAt(values, f, 16);
+    scaleAt(values, f, 32);
+    scaleAt(values, f, 48);
+    values += 64;
+  }
+}
+
+// @ts-expect-error: decorator
+@inline
+function scaleAt(values: usize, factor: v128, offset: usize): void {
+  store<v128>(values, offset, mul(load<v128>(values, offset), factor));
 }

@@ -1,0 +1,171 @@
+import * as Plot from "@observablehq/plot";
+import { COLOURS, figure, type Stroke } from "../scripts/figure.js";
+import { sizeName } from "./effort.js";
+import { LOAD_STORE, SQRT_DIV } from "./entrants/limits.js";
+import { LOOP } from "./entrants/loop.js";
+import { NATIVE, NATIVE_2, NATIVE_LOAD_STORE_2 } from "./entrants/native.js";
+import { FUSED, FUSED_2 } from "./entrants/package.js";
+import { short } from "./measure.js";
+import type { Timing } from "./report.js";
+
+interface Chart {
+  readonly file: string;
+  readonly title: string;
+  /** The smallest size that is drawn. */
+  readonly from: number;
+  readonly strokes: Readonly<Record<string, Stroke>>;
+}
+
+const { blue, orange, purple, green, grey } = COLOURS;
+const DASHES = "6 3";
+const DOTS = "2 3";
+const fused: Chart["strokes"] = {
+  [FUSED]: { colour: blue, width: 2.5 },
+  [FUSED_2]: { colour: blue, width: 2.5, dash: DASHES },
+};
+
+const CHARTS: readonly Chart[] = [
+  {
+    file: "libraries.svg",
+    title: "One AdamW step, beside other JavaScript",
+    from: 0,
+    strokes: {
+      ...fused,
+      [`${FUSED} scalar`]: { colour: blue, dash: DOTS },
+      [LOOP]: { colour: grey },
+      "TensorFlow.js wasm": { colour: orange },
+      "TensorFlow.js cpu": { colour: orange, dash: DASHES },
+      "jax-js wasm": { colour: purple },
+    },
+  },
+  {
+    file: "limits.svg",
+    title: "One AdamW step, beside C++ and the limits of the machine",
+    from: 4096,
+    strokes: {
+      ...fused,
+      [`${FUSED} relaxed`]: { colour: purple },
+      [NATIVE]: { colour: green },
+      [NATIVE_2]: { colour: green, dash: DASHES },
+      [LOAD_STORE]: { colour: grey },
+      [NATIVE_LOAD_STORE_2]: { colour: grey, dash: DASHES },
+      [SQRT_DIV]: { colour: grey, dash: DOTS },
+    },
+  },
+];
+
+const SIZE = { width: 900, height: 460, marginLeft: 56, marginRight: 240, marginTop: 60, marginBottom: 44 };
+const LABEL = 15;
+
+/** Every chart, as file name and SVG. */
+export function charts(
+  timings: readonly Timing[],
+): { readonly file: string; readonly title: string; readonly svg: string }[] {
+  return CHARTS.map((chart) => ({ file: chart.file, title: chart.title, svg: draw(chart, timings) }));
+}
+
+interface Label {
+  readonly name: string;
+  readonly x: number;
+  readonly y: number;
+}
+
+function draw({ title, from, strokes }: Chart, timings: readonly Timing[]): string {
+  const names = Object.keys(strokes);
+  const points = timings.filter(({ contender, length }) => names.includes(contender) && length >= from);
+  const sizes = [...new Set(points.map(({ length }) => length))].sort((a, b) => a - b);
+  const values = points.map(({ ns }) => ns.median);
+  const y = [0.8 * Math.min(...values), 1.25 * Math.max(...values)] as const;
+  const marks = names.flatMap((name) => {
+    const at = { x: "length", y: ({ ns }: Timing) => ns.median };
+    const own = points.filter(({ contender }) => contender === name);
+    const { colour, dash = "none", width = 1.8 } = strokes[name]!;
+    return [
+      Plot.line(own, { ...at, stroke: colour, strokeWidth: width, strokeDasharray: dash }),
+      Plot.dot(own, { ...at, fill: colour, r: width + 1 }),
+    ];
+  });
+  const labels = Plot.text(apart(ends(points, sizes), y), {
+    x: "x",
+    y: "y",
+    text: "name",
+    fill: ({ name }: Label) => strokes[name]!.colour,
+    textAnchor: "start",
+    dx: 8,
+    fontSize: 13,
+  });
+  const subtitle = "nanoseconds per parameter, logarithmic";
+  return figure(
+    { title, subtitle, description: describe(points, sizes) },
+    {
+      ...SIZE,
+      x: {
+        type: "log",
+        base: 2,
+        domain: [sizes[0]!, sizes.at(-1)!],
+        ticks: sizes,
+        tickFormat: sizeName,
+        label: "parameters",
+        labelAnchor: "center",
+        labelArrow: false,
+      },
+      y: {
+        type: "log",
+        domain: y,
+        grid: true,
+        ticks: round(y),
+        tickFormat: (value: number) => value.toLocaleString("en"),
+        label: null,
+      },
+      marks: [...marks, labels],
+    },
+  );
+}
+
+/** The powers of ten between two values; with 2 and 5 times these where they are few. */
+function round([low, high]: readonly [number, number]): number[] {
+  const steps = high / low > 1000 ? [1] : [1, 2, 5];
+  const decades = Array.from({ length: 13 }, (_, i) => i - 6);
+  return decades
+    .flatMap((power) => steps.map((step) => step * 10 ** power))
+    .filter((tick) => tick >= low && tick <= high);
+}
+
+/** Where the names go: to the right of everything, or to the end of a line that ends early. */
+function ends(points: readonly Timing[], sizes: readonly number[]): Label[] {
+  const last = new Map(points.map((point) => [point.contender, point]));
+  const late = sizes.at(-2) ?? sizes.at(-1)!;
+  return [...last.values()].map(({ contender, length, ns }) => ({
+    name: contender,
+    x: length >= late ? sizes.at(-1)! : length,
+    y: ns.median,
+  }));
+}
+
+/** Moves names that share a place apart until none touches another. */
+function apart(labels: readonly Label[], [low, high]: readonly [number, number]): Label[] {
+  const height = SIZE.height - SIZE.marginTop - SIZE.marginBottom;
+  const gap = (LABEL / height) * Math.log(high / low);
+  const placed = labels.map((label) => ({ ...label, at: Math.log(label.y) })).sort((a, b) => a.at - b.at);
+  for (let pass = 0; pass < 100; pass++) {
+    placed.forEach((upper, i) => {
+      const lower = placed.slice(0, i).findLast(({ x }) => x === upper.x);
+      const missing = lower === undefined ? 0 : gap - (upper.at - lower.at);
+      if (missing <= 0) return;
+      lower!.at -= missing / 2;
+      upper.at += missing / 2;
+    });
+  }
+  return placed.map(({ at, ...label }) => ({ ...label, y: Math.exp(at) }));
+}
+
+/** The same in words. */
+function describe(points: readonly Timing[], sizes: readonly number[]): string {
+  const of = (name: string) =>
+    points
+      .filter(({ contender }) => contender === name)
+      .map(({ length, ns }) => `${short(ns.median)} at ${sizeName(length)}`);
+  const names = [...new Set(points.map(({ contender }) => contender))];
+  const range = `${sizeName(sizes[0]!)} to ${sizeName(sizes.at(-1)!)}`;
+  return `Nanoseconds per parameter for ${range} parameters, both axes logarithmic. ${names.map((name) => `${name}: ${of(name).join(", ")}.`).join(" ")}`;
+}

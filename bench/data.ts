@@ -1,0 +1,33 @@
+/** What every contender starts from: one dense AdamW, the hyper-parameters PyTorch has as defaults. */
+export const HYPER = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0.01 } as const;
+
+/**
+ * Parameters and gradients repeat after so many: the reference then has a result for 64 Mi of them in a moment. A prime, so
+ * that whoever takes an element from a power of two further on takes a wrong one.
+ */
+export const PERIOD = 65_521;
+
+export interface Start {
+  readonly param: Float32Array;
+  readonly grad: Float32Array;
+}
+
+/** One period, or as much of it as `length` has: parameters in [-1, 1), gradients in ±0.01. */
+export function startValues(length = PERIOD): Start {
+  const param = new Float32Array(Math.min(length, PERIOD));
+  const grad = param.slice();
+  let seed = 1;
+  for (let i = 0; i < param.length; i++) {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    param[i] = seed / 2 ** 31 - 1;
+    grad[i] = ((seed & 0xffff) / 2 ** 15 - 1) * 0.01;
+  }
+  return { param, grad };
+}
+
+/** Fills `target` with `values` over and over. */
+export function repeat(target: Float32Array, values: Float32Array): void {
+  for (let at = 0; at < target.length; at += values.length) {
+    target.set(values.subarray(0, Math.min(values.length, target.length - at)), at);
+  }
+}

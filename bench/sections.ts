@@ -1,0 +1,18 @@
+import { clippedStep } from "./clipped.js";
+import type { Effort } from "./effort.js";
+import { largeModels } from "./large.js";
+import type { Report } from "./report.js";
+import { manyTensors, smallStep } from "./small.js";
+import { stepSpeed } from "./step.js";
+import { denseCost, sparseDecay } from "./subnormals.js";
+
+/** What `npm run bench` runs, in order; `npm run bench -- small flush` runs those named. */
+export const SECTIONS: Readonly<Record<string, (report: Report, effort: Effort) => void | Promise<void>>> = {
+  step: stepSpeed,
+  large: largeModels,
+  clipped: clippedStep,
+  small: smallStep,
+  tensors: manyTensors,
+  flush: denseCost,
+  subnormals: sparseDecay,
+};

@@ -1,0 +1,42 @@
+import type { WriteStream } from "node:tty";
+
+/** Lines that stay, and below them one that says what is going on: rewritten on a terminal, left out of files and pipes. */
+export class Terminal {
+  readonly #out: Pick<WriteStream, "write" | "isTTY" | "columns">;
+  #status = "";
+
+  constructor(out: Pick<WriteStream, "write" | "isTTY" | "columns"> = process.stdout) {
+    this.#out = out;
+  }
+
+  print(text: string): void {
+    this.#clear();
+    this.#out.write(`${text}\n`);
+  }
+
+  /** What is going on now; `detail` changes often and is shown on a terminal only. */
+  status(activity: string, detail = ""): void {
+    if (!this.#out.isTTY) {
+      if (activity !== this.#status) this.#out.write(`${activity}\n`);
+      this.#status = activity;
+      return;
+    }
+    this.#clear();
+    this.#status = `${activity} ${detail}`.slice(0, this.#out.columns - 1);
+    this.#out.write(this.#status);
+  }
+
+  #clear(): void {
+    if (this.#out.isTTY && this.#status !== "") this.#out.write("\r\x1b[K");
+    if (this.#out.isTTY) this.#status = "";
+  }
+}
+
+/** A Markdown table with aligned columns: readable in a terminal as it is in a document. The first column is text, the rest figures. */
+export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = header.map((title, i) => Math.max(3, title.length, ...rows.map((row) => row[i]!.length)));
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join(" | ")} |`;
+  const rule = `|${widths.map((width, i) => (i === 0 ? "-".repeat(width + 2) : `${"-".repeat(width + 1)}:`)).join("|")}|`;
+  return [line(header), rule, ...rows.map(line)].join("\n");
+}

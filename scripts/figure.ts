@@ -1,0 +1,58 @@
+import * as Plot from "@observablehq/plot";
+import { parseHTML } from "linkedom";
+
+/** A line of a chart. Mid tones stand out on white and on black. */
+export interface Stroke {
+  readonly colour: string;
+  /** As `stroke-dasharray`; solid where it is left out. */
+  readonly dash?: string;
+  readonly width?: number;
+}
+
+export const COLOURS = {
+  blue: "#2a7fde",
+  orange: "#d9600d",
+  purple: "#b059c4",
+  green: "#2e9e6b",
+  grey: "#7d8590",
+} as const;
+
+/** Everything not coloured by itself is drawn in the text's colour. */
+const STYLE = `
+  svg { color: #24292f; background: #ffffff }
+  @media (prefers-color-scheme: dark) { svg { color: #e6edf3; background: #0d1117 } }
+`;
+
+interface Words {
+  readonly title: string;
+  readonly subtitle: string;
+  /** For those who do not see it. */
+  readonly description: string;
+}
+
+/** An Observable Plot as a stand-alone SVG, for light and dark pages, with a title and a description that screen readers read. */
+export function figure({ title, subtitle, description }: Words, options: Plot.PlotOptions): string {
+  const { document } = parseHTML("<!doctype html><html></html>");
+  const above = { frameAnchor: "top-left", dx: 12 - (options.marginLeft ?? 40) } as const;
+  const marks = [
+    Plot.text([title], { ...above, dy: -40, fontSize: 15, fontWeight: 600 }),
+    Plot.text([subtitle], { ...above, dy: -20 }),
+    ...(options.marks ?? []),
+  ];
+  const svg = Plot.plot({
+    marginTop: 60,
+    style: { fontSize: "12px", overflow: "visible" },
+    ...options,
+    marks,
+    document: document as unknown as Document,
+  });
+  const child = (name: string, text: string) => {
+    const element = document.createElement(name);
+    element.textContent = text;
+    return element as unknown as Element;
+  };
+  svg.prepend(child("title", title), child("desc", description), child("style", STYLE));
+  svg.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  svg.setAttribute("role", "img");
+  return `${svg.outerHTML}\n`;
+}

@@ -20,6 +20,7 @@ export function compileNative(): Compiled {
 }
 
 function compile(): Compiled {
+  if (process.arch !== "x64") return { reason: `${process.arch} has no AVX2` };
   let compiler: string;
   try {
     compiler = execFileSync(COMPILER, ["--version"], { encoding: "utf8" }).split("\n")[0]!;

@@ -8,8 +8,8 @@ import {
   tree,
   valuesOf,
 } from "../test/support/jax.js";
-import { alternate, type Contender, formatRatio, median } from "./measure.js";
-import { HYPER } from "./model.js";
+import { HYPER } from "./data.js";
+import { alternate, formatRatio, median } from "./measure.js";
 import type { Report } from "./report.js";
 
 const { lr, weightDecay } = HYPER;
@@ -26,7 +26,7 @@ function finish(arrays: JaxArray[]): void {
 }
 
 /** One training step's worth of optimizer in a jax-js program, the gradients at hand as arrays. */
-function contendersFor(count: number, size: number): (Contender & { params(): JaxArray[] })[] {
+function contendersFor(count: number, size: number): { name: string; step(): void; params(): JaxArray[] }[] {
   const grads = ramp(count, size, 0.01);
   const start = () => ramp(count, size, 1);
   const jitted = opsStepper<JaxArray[]>({ lr, weightDecay }, Array(count).fill(true));
@@ -66,12 +66,12 @@ function contendersFor(count: number, size: number): (Contender & { params(): Ja
 }
 
 /** AdamW inside jax-js on its wasm backend, one thread: copies in and out against its own compiled arithmetic. */
-export function insideJax(report: Report): void {
-  for (const [count, size, calls] of [
-    [1, 4096, 100],
-    [200, 256, 3],
-    [1, 65_536, 30],
-    [1, 1 << 20, 5],
+export async function insideJax(report: Report): Promise<void> {
+  for (const [count, size] of [
+    [1, 4096],
+    [200, 256],
+    [1, 65_536],
+    [1, 1 << 20],
   ] as const) {
     const contenders = contendersFor(count, size);
     for (let t = 0; t < 3; t++) for (const { step } of contenders) step();
@@ -83,7 +83,7 @@ export function insideJax(report: Report): void {
         });
       });
     }
-    const samples = alternate(contenders, { rounds: 15, calls });
+    const samples = await alternate(contenders, { rounds: 15, milliseconds: 10, warmUp: 20 });
     const figures: Record<string, number | string> = {};
     for (const [name, values] of samples) figures[`${name}, µs`] = median(values) / 1000;
     for (const { name } of contenders.slice(1))

@@ -1,3 +1,5 @@
+import { Bench, type Task } from "tinybench";
+
 /** Something that can be timed: one call does one step. What only it can time, because it runs elsewhere, it times itself. */
 export type Contender = { readonly name: string } & (
   | {
@@ -32,29 +34,34 @@ export interface Spread {
 /** Batches per turn: the clock is read rarely even where a call is short, and one interruption does not decide a turn. */
 const BATCHES = 16;
 
-/** Nanoseconds per call: the median over batches. */
+/** Nanoseconds per call: tinybench's median over batches. */
 export function timeCalls(step: () => unknown, calls: number, before?: () => void): number {
-  const times: number[] = [];
   const size = before === undefined ? Math.ceil(calls / BATCHES) : 1;
-  for (let left = calls; left > 0; left -= size) {
-    before?.();
-    const start = performance.now();
+  const bench = benchOf(calls, size);
+  const batch = () => {
     for (let i = 0; i < size; i++) step();
-    times.push(((performance.now() - start) * 1e6) / size);
-  }
-  return median(times);
+  };
+  bench.add("calls", batch, before === undefined ? {} : { beforeEach: before });
+  return perCall(bench.runSync()[0]!, size);
 }
 
 /** The same of steps that are over when their promise settles. */
 export async function timeAsyncCalls(step: () => Promise<unknown>, calls: number): Promise<number> {
-  const times: number[] = [];
   const size = Math.ceil(calls / BATCHES);
-  for (let left = calls; left > 0; left -= size) {
-    const start = performance.now();
+  const bench = benchOf(calls, size);
+  bench.add("calls", async () => {
     for (let i = 0; i < size; i++) await step();
-    times.push(((performance.now() - start) * 1e6) / size);
-  }
-  return median(times);
+  });
+  return perCall((await bench.run())[0]!, size);
+}
+
+function benchOf(calls: number, size: number): Bench {
+  return new Bench({ time: 0, iterations: Math.ceil(calls / size), warmup: false, throws: true });
+}
+
+function perCall({ name, result }: Task, size: number): number {
+  if (result.state !== "completed") throw new Error(`${name} did not complete: ${result.state}`);
+  return (result.latency.p50 * 1e6) / size;
 }
 
 export function timerOf(contender: Contender): Timer {

@@ -1,10 +1,12 @@
 import { clippedStep } from "./clipped.js";
 import type { Effort } from "./effort.js";
+import { insideJax } from "./jax.js";
 import { largeModels } from "./large.js";
 import type { Report } from "./report.js";
 import { manyTensors, smallStep } from "./small.js";
 import { stepSpeed } from "./step.js";
 import { denseCost, sparseDecay } from "./subnormals.js";
+import { tfjsSteps } from "./tfjs.js";
 
 /** What `npm run bench` runs, in order; `npm run bench -- small flush` runs those named. */
 export const SECTIONS: Readonly<Record<string, (report: Report, effort: Effort) => void | Promise<void>>> = {
@@ -15,4 +17,6 @@ export const SECTIONS: Readonly<Record<string, (report: Report, effort: Effort) 
   tensors: manyTensors,
   flush: denseCost,
   subnormals: sparseDecay,
+  tfjs: tfjsSteps,
+  jax: insideJax,
 };

@@ -6,7 +6,7 @@ import * as tf from "@tensorflow/tfjs-core";
 // Registers the gradients of all operations, which the core alone does not in Node.
 import "@tensorflow/tfjs-layers";
 import { adam } from "fused-adam/tfjs";
-import { alternate, formatRatio, median, quantile, type Rounds, ratio } from "./measure.js";
+import { alternate, formatRatio, median, type Plan, quantile, ratio } from "./measure.js";
 import type { Report } from "./report.js";
 
 const THEIRS = "tf.train.adam";
@@ -20,17 +20,19 @@ const optimizers = {
 type Name = keyof typeof optimizers;
 const names = [THEIRS, OURS] as const satisfies Name[];
 
+const PLAN: Plan = { rounds: 15, milliseconds: 10, warmUp: 20 };
+
 /** The optimizer alone on both backends of Node, then its share of whole training steps. */
 export async function tfjsSteps(report: Report): Promise<void> {
   setWasmPaths(`${dirname(createRequire(import.meta.url).resolve("@tensorflow/tfjs-backend-wasm"))}/`);
   await tf.setBackend("wasm");
-  alone(report, "wasm", 1, 1 << 20, { rounds: 15, calls: 3 }, 5);
-  alone(report, "wasm", 200, 64, { rounds: 15, calls: 3 }, 20);
-  wholeSteps(report, "transformer", transformer());
-  wholeSteps(report, "MLP 784-256-256-10", perceptron());
+  await alone(report, "wasm", 1, 1 << 20, PLAN, 5);
+  await alone(report, "wasm", 200, 64, PLAN, 20);
+  await wholeSteps(report, "transformer", transformer());
+  await wholeSteps(report, "MLP 784-256-256-10", perceptron());
   await tf.setBackend("cpu");
-  alone(report, "cpu", 1, 1 << 20, { rounds: 5, calls: 1 }, 100);
-  alone(report, "cpu", 200, 64, { rounds: 15, calls: 3 });
+  await alone(report, "cpu", 1, 1 << 20, { ...PLAN, rounds: 5 }, 100);
+  await alone(report, "cpu", 200, 64, PLAN);
 }
 
 /** Variables with the same values for each optimizer. */
@@ -58,7 +60,14 @@ function validate(title: string, one: readonly tf.Variable[], other: readonly tf
   });
 }
 
-function alone(report: Report, backend: string, count: number, size: number, rounds: Rounds, goal?: number): void {
+async function alone(
+  report: Report,
+  backend: string,
+  count: number,
+  size: number,
+  plan: Plan,
+  goal?: number,
+): Promise<void> {
   const sets = names.map((name) => {
     const variables = variablesFor(Array.from({ length: count }, () => [size]));
     const gradients = variables.map((variable) => ({ name: variable.name, tensor: tf.mul(variable, 0.01) }));
@@ -68,7 +77,7 @@ function alone(report: Report, backend: string, count: number, size: number, rou
   const title = `${backend}, ${count} x ${size.toLocaleString("en")}`;
   for (const { step } of sets) for (let i = 0; i < 3; i++) step();
   validate(title, sets[0]!.variables, sets[1]!.variables, 2e-5);
-  const samples = alternate(sets, rounds);
+  const samples = await alternate(sets, plan);
   report.row(`tfjs ${title}, optimizer alone`, count * size, {
     ...Object.fromEntries(names.map((name) => [`${name}, ms`, median(samples.get(name)!) / 1e6])),
     [`${THEIRS} / ${OURS}`]: formatRatio(samples, THEIRS, OURS),
@@ -87,10 +96,10 @@ interface Task {
 }
 
 /** Steps with each optimizer, and which share of each step its `applyGradients` took. */
-function wholeSteps(report: Report, title: string, { shapes, loss }: Task): void {
+async function wholeSteps(report: Report, title: string, { shapes, loss }: Task): Promise<void> {
   const sets = names.map((name) => {
     const variables = variablesFor(shapes);
-    const optimizer = optimizers[name]();
+    const optimizer: tf.Optimizer = optimizers[name]();
     const apply = optimizer.applyGradients.bind(optimizer);
     let spent = 0;
     optimizer.applyGradients = (gradients: Parameters<typeof apply>[0]) => {
@@ -109,7 +118,7 @@ function wholeSteps(report: Report, title: string, { shapes, loss }: Task): void
   for (const { step } of sets) for (let i = 0; i < 3; i++) step();
   // Their gradients differ by now, and next to epsilon a little is much.
   validate(title, sets[0]!.variables, sets[1]!.variables, 1e-3);
-  const samples = alternate(sets, { rounds: 15, calls: 3 });
+  const samples = await alternate(sets, PLAN);
   const percent = (shares: readonly number[]) => {
     const [middle, low, high] = [0.5, 0.25, 0.75].map((q) => (100 * quantile(shares, q)).toFixed(2));
     return `${middle} % (${low}–${high})`;

@@ -1,0 +1,133 @@
+/** Calls while a stepAsync runs, and the end of an optimizer while its workers are at it. */
+import { AdamW } from "fused-adam";
+import { encodeCheckpoint } from "fused-adam/checkpoint";
+import { describe, expect, it } from "vitest";
+import { caught, expectError, stateError } from "../support/api.js";
+import { dyadic, type Optimizer } from "../support/model.js";
+import { expectSameRun, fillAll, large, SMALL, Workers } from "./support.js";
+
+const busy = stateError("optimizer", "ERR_BUSY");
+const disposed = stateError("optimizer", "ERR_DISPOSED");
+
+const REFUSED: Record<string, (optimizer: Optimizer) => unknown> = {
+  step: (optimizer) => optimizer.step(),
+  stepAsync: (optimizer) => optimizer.stepAsync(),
+  stateDict: (optimizer) => optimizer.stateDict(),
+  loadStateDict: (optimizer) => optimizer.loadStateDict({ state: {}, param_groups: [] }),
+  zeroGrad: (optimizer) => optimizer.zeroGrad(),
+  addParamGroup: (optimizer) => optimizer.addParamGroup({ params: { late: dyadic(5, 1) } }),
+  "assigning lr": (optimizer) => {
+    optimizer.paramGroups[0]!.lr = 9;
+  },
+  encodeCheckpoint: (optimizer) => encodeCheckpoint(optimizer),
+};
+
+const SIZES = { small: () => ({ w: dyadic(100, 1) }), large };
+
+describe.each(["small", "large"] as const)("a %s model", (size) => {
+  it.each([1, 2])(
+    "on %i threads: while stepAsync runs every change is ERR_BUSY, and its result is its own",
+    async (threads) => {
+      const workers = new Workers();
+      const optimizer = workers.hire(() => AdamW.createSync(SIZES[size](), { threads }));
+      const twin = AdamW.createSync(SIZES[size]());
+      for (let n = 0; n < 3; n++) {
+        fillAll([optimizer, twin], n, dyadic);
+        const holds = size === "large" && threads === 2 && n > 0;
+        if (holds) workers.next("Pause");
+        const step = optimizer.stepAsync({ clipNorm: 1, zeroGrad: n === 1 });
+        if (holds) await workers.arrival();
+        for (const [what, refused] of Object.entries(REFUSED)) {
+          expectError(await caught(() => Promise.race([refused(optimizer), 0]), what), busy, what);
+          // One microtask is all that a step on the caller takes.
+          if (!holds) break;
+        }
+        workers.next("Work");
+        expect(await step).toEqual(twin.step({ clipNorm: 1, zeroGrad: n === 1 }));
+        expectSameRun(optimizer, twin, `step ${n + 1}`);
+      }
+      optimizer.dispose();
+    },
+  );
+
+  it.each([1, 3])("on %i threads: what is refused at once, in the turn that began the step", (threads) => {
+    const optimizer = AdamW.createSync(SIZES[size](), { threads });
+    void optimizer.stepAsync().catch(() => {});
+    for (const [what, refused] of Object.entries(REFUSED)) {
+      if (what === "stepAsync") continue;
+      expect(() => refused(optimizer), what).toThrow(/"optimizer": expected one that is idle/);
+    }
+    optimizer.dispose();
+  });
+
+  it.each([1, 3])("on %i threads: dispose() makes a stepAsync under way reject, once and for all", async (threads) => {
+    const workers = new Workers();
+    const optimizer = workers.hire(() => AdamW.createSync(SIZES[size](), { threads }));
+    const held = size === "large" && threads === 3;
+    if (held) workers.next("Pause");
+    const exits = workers.list.map((worker) => new Promise((resolve) => worker.once("exit", resolve)));
+    const failing = caught(() => optimizer.stepAsync(), "the step");
+    if (held) await workers.arrival(2);
+    optimizer.dispose();
+    optimizer.dispose();
+    expectError(await failing, disposed);
+    optimizer.dispose();
+    for (const [what, refused] of Object.entries(REFUSED)) {
+      expectError(await caught(() => refused(optimizer), what), disposed, what);
+    }
+    expect(optimizer.threads).toBe(threads);
+    await Promise.all(exits);
+  });
+});
+
+it("when dispose() has returned, nobody writes to the host's memory: 40 times in the middle of a step", async () => {
+  const length = 4 * SMALL;
+  const SENTINEL = 0x5eed5eed;
+  const memory = new WebAssembly.Memory({ initial: (5 * 4 * length) / 65536, maximum: 1000, shared: true });
+  const words = new Uint32Array(memory.buffer);
+  const at = (region: number) => 4096 + 4 * length * region;
+  let written = 0;
+  for (let round = 0; round < 40; round++) {
+    const optimizer = AdamW.createSync(
+      { w: { length, param: at(0), grad: at(1), expAvg: at(2), expAvgSq: at(3) } },
+      { memory, threads: 2 + (round % 2), kernel: "scalar" },
+    );
+    words.fill(0);
+    optimizer.grad("w").fill(1);
+    const before = new Uint32Array(memory.buffer, at(2), length);
+    const failing = caught(() => optimizer.stepAsync(), "the step");
+    // Not before a worker has begun, and long before all is done.
+    while (before[0] === 0 && before[length / 2] === 0) await new Promise((resolve) => setImmediate(resolve));
+    optimizer.dispose();
+    words.fill(SENTINEL);
+    expectError(await failing, disposed);
+    const changed = words.findIndex((word) => word !== SENTINEL);
+    expect(changed, `round ${round}: a word that changed`).toBe(-1);
+    written += 1;
+  }
+  expect(written).toBe(40);
+});
+
+it("dispose() of an optimizer whose state was lost", async () => {
+  const workers = new Workers();
+  const optimizer = workers.hire(() => AdamW.createSync(large(), { threads: 3 }));
+  workers.next("Throw");
+  expectError(await caught(() => optimizer.stepAsync()), stateError("threads", "ERR_WORKER"));
+  optimizer.dispose();
+  expectError(await caught(() => optimizer.step()), disposed);
+});
+
+it("an optimizer's memory is the caller's to read after dispose(), and holds no half step of the next one", async () => {
+  const [first, second] = [AdamW.createSync(large(), { threads: 3 }), AdamW.createSync(large(), { threads: 3 })];
+  const twin = AdamW.createSync(large());
+  fillAll([first, second, twin], 1, dyadic);
+  await Promise.all([first.stepAsync(), second.stepAsync()]);
+  twin.step();
+  const view = first.param("a");
+  first.dispose();
+  fillAll([second, twin], 2, dyadic);
+  expect(await second.stepAsync()).toEqual(twin.step());
+  expectSameRun(second, twin, "the other one");
+  second.dispose();
+  expect(view.length).toBe(SMALL + 4097);
+});

@@ -1,0 +1,133 @@
+/** Programs as users write them, each in a process of its own, which must end by itself within 30 s. */
+import { describe, expect, it } from "vitest";
+import { child, SMALL } from "./support.js";
+
+const START = `
+  const { AdamW } = await import("fused-adam");
+  const make = (threads = 3, length = ${SMALL}) => AdamW.createSync({ w: { shape: [length] } }, { threads });
+  const workers = [];
+  process.on("worker", (worker) => workers.push(worker));
+`;
+
+/** Script, and what it prints. */
+const SCRIPTS: Record<string, readonly [string, string]> = {
+  "created and nothing else": [`make();`, ""],
+  "after a step, while workers still watch for another": [
+    `const optimizer = make(); for (let i = 0; i < 50; i++) optimizer.step(); console.log(optimizer.threads);`,
+    "3",
+  ],
+  "after being idle": [
+    `const optimizer = make(); optimizer.step(); setTimeout(() => console.log(optimizer.step().step), 300);`,
+    "2",
+  ],
+  "which only awaits stepAsync: it is done, and nothing else keeps the process": [
+    `const optimizer = make(2, ${40 * SMALL}); for (let i = 0; i < 5; i++) await optimizer.stepAsync(); console.log((await optimizer.stepAsync()).step);`,
+    "6",
+  ],
+  "which does not await stepAsync": [
+    `make(2, ${40 * SMALL}).stepAsync().then(({ step }) => console.log("done", step));`,
+    "done 1",
+  ],
+  "disposed, at once, after a step and in a stepAsync": [
+    `make().dispose();
+     const second = make(); second.step(); second.dispose();
+     const third = make(); third.stepAsync().catch(({ code }) => console.log(code)); third.dispose();`,
+    "ERR_DISPOSED",
+  ],
+  "a worker that died, and nothing after it": [
+    `const optimizer = make(); await optimizer.stepAsync(); await workers[0].terminate(); try { optimizer.step(); } catch ({ code }) { console.log(code); }`,
+    "ERR_WORKER",
+  ],
+  "ended by process.exit in a stepAsync": [
+    `const optimizer = make(); void optimizer.stepAsync(); setImmediate(() => { console.log("exit"); process.exit(0); });`,
+    "exit",
+  ],
+  "an error that nobody catches, in a stepAsync": [
+    `process.on("uncaughtException", ({ message }) => console.log(message)); void make().stepAsync(); setImmediate(() => { throw new Error("the user's"); });`,
+    "the user's",
+  ],
+  "in a worker of the user's own, which ends as well": [
+    `import { Worker } from "node:worker_threads";
+     const url = new URL("data:text/javascript," + encodeURIComponent(\`
+       import { parentPort, workerData } from "node:worker_threads";
+       const { AdamW } = await import(workerData);
+       const optimizer = AdamW.createSync({ w: { shape: [${SMALL}] } }, { threads: 3 });
+       optimizer.grad("w").fill(1);
+       optimizer.step();
+       await optimizer.stepAsync();
+       parentPort.postMessage([optimizer.threads, optimizer.step().step]);\`));
+     const worker = new Worker(url, { workerData: import.meta.resolve("fused-adam") });
+     worker.on("message", (message) => console.log(...message)).on("exit", (code) => console.log("exit", code));`,
+    "3 3\nexit 0",
+  ],
+};
+
+describe("a process ends by itself, its optimizer", () => {
+  it.concurrent.each(Object.entries(SCRIPTS))("%s", async (_, [script, printed]) => {
+    expect(await child(START + script)).toBe(printed);
+  });
+});
+
+it("an optimizer that is dropped without dispose: its workers end within 20 s of garbage collection", async () => {
+  const script = `${START}
+    const exits = [];
+    process.on("worker", (worker) => exits.push(new Promise((resolve) => worker.once("exit", resolve))));
+    let optimizer = make();
+    optimizer.step();
+    await optimizer.stepAsync();
+    optimizer.stateDict();
+    optimizer = undefined;
+    const until = Date.now() + 20000;
+    const all = Promise.all(exits).then(() => true);
+    let ended = false;
+    while (!ended && Date.now() < until) {
+      gc();
+      ended = await Promise.race([all, new Promise((resolve) => setTimeout(resolve, 50, false))]);
+    }
+    console.log(exits.length, ended);`;
+  expect(await child(script, ["--expose-gc"], 40_000)).toBe("2 true");
+});
+
+describe("stepAsync does not block", () => {
+  const TURNS = `${START}
+    const optimizer = make(2, ${64 * SMALL});
+    await optimizer.stepAsync(); // workers have started
+    messages = 0;
+    const before = workers.length;
+    let turns = 0;
+    let running = true;
+    const tick = () => { if (running) { turns++; setImmediate(tick); } };
+    setImmediate(tick);
+    optimizer.grad("w").fill(1);
+    const { step } = await optimizer.stepAsync({ clipNorm: 1 });
+    running = false;
+    const twin = make(1, ${64 * SMALL});
+    twin.step();
+    twin.grad("w").fill(1);
+    twin.step({ clipNorm: 1 });
+    const same = twin.param("w").every((x, i) => x === optimizer.param("w")[i]);
+    console.log(before, step, turns > 10, same, waited > 0, messages > 0);`;
+  const count = `
+    let [waited, messages] = [0, 0];
+    const { waitAsync } = Atomics;
+    process.on("worker", (worker) => worker.on("message", () => messages++));`;
+
+  it("the event loop turns more than 10 times during one over 4 Mi elements; no message is sent", async () => {
+    const script = `${count} Atomics.waitAsync = (...args) => { waited++; return waitAsync.apply(Atomics, args); };`;
+    expect(await child(script + TURNS)).toBe("1 2 true true true false");
+  });
+
+  it("the same by messages where Atomics.waitAsync is missing, and step sends none there either", async () => {
+    const script = `${count} delete Atomics.waitAsync;`;
+    expect(await child(script + TURNS)).toBe("1 2 true true false true");
+    const sync = `${script} ${START}
+      const optimizer = make();
+      await optimizer.stepAsync();
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      messages = 0;
+      for (let i = 0; i < 100; i++) optimizer.step();
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      console.log(messages);`;
+    expect(await child(sync)).toBe("0");
+  });
+});

@@ -1,0 +1,99 @@
+/** Many pools, many threads, many steps. */
+import { existsSync, readdirSync } from "node:fs";
+import { AdamW } from "fused-adam";
+import { expect, it } from "vitest";
+import { type Kernels, UPDATE_ROWS } from "../../src/kernels.js";
+import { Pool } from "../../src/pool.js";
+import { scalarKernels } from "../../src/scalar.js";
+import { dyadic } from "../support/model.js";
+import { expectSameRun, fillAll, large, SMALL, Workers } from "./support.js";
+
+const TASKS = "/proc/self/task";
+
+it("two optimizers in turns, 10,000 steps, every 50th of them asynchronous: as on one thread", async () => {
+  const params = () => ({ a: dyadic(SMALL - 3, 1), b: dyadic(5, 2) });
+  const all = [2, 2, 1].map((threads) => AdamW.createSync(params(), { threads })) as [AdamW, AdamW, AdamW];
+  const [first, second, alone] = all;
+  for (let n = 0; n < 5000; n++) {
+    if (n % 500 === 0) fillAll(all, n, dyadic);
+    const options = n % 20 === 0 ? { clipNorm: 100 } : {};
+    const expected = alone.step(options);
+    for (const [i, optimizer] of [first, second].entries()) {
+      const result = n % 50 === 7 * i ? await optimizer.stepAsync(options) : optimizer.step(options);
+      if (result.step !== expected.step || result.gradNorm !== expected.gradNorm) expect(result).toEqual(expected);
+    }
+    if (n % 1000 === 999) for (const optimizer of [first, second]) expectSameRun(optimizer, alone, `step ${n + 1}`);
+  }
+  for (const optimizer of all) optimizer.dispose();
+});
+
+it("two pools at the same time: 100 steps of each under way together", async () => {
+  const all = [3, 2, 1].map((threads) => AdamW.createSync(large(), { threads })) as [AdamW, AdamW, AdamW];
+  const [first, second, alone] = all;
+  for (let n = 0; n < 100; n++) {
+    if (n % 25 === 0) fillAll(all, n, dyadic);
+    const expected = alone.step({ clipNorm: 9 });
+    expect(await Promise.all([first.stepAsync({ clipNorm: 9 }), second.stepAsync({ clipNorm: 9 })])).toEqual([
+      expected,
+      expected,
+    ]);
+  }
+  for (const optimizer of [first, second]) expectSameRun(optimizer, alone, "after 100 steps");
+  for (const optimizer of all) optimizer.dispose();
+});
+
+it("9 threads for one element: an update and a sum of squares, 200 jobs of each kind on the workers themselves", async () => {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  const kernels: Kernels = scalarKernels(memory);
+  const pool = new Pool(9, memory, undefined, 2, 1);
+  const { program } = pool;
+  const at = { param: 1024, grad: 1028, expAvg: 1032, expAvgSq: 1036, maxExpAvgSq: -1 };
+  const view = new Float32Array(memory.buffer, 1024, 5);
+  const row = UPDATE_ROWS.findIndex(({ name }) => name === "adamw");
+  for (let n = 1; n <= 400; n++) {
+    // m = 0·m + 1·grad, v = 1·v + 0, so the parameter moves by 1·m / (√v·1 + 1).
+    view.set([n, 3, 0, 0, 7]);
+    program.clear();
+    program.sumSquares(at.grad, 1);
+    program.constants.set([0, 1, 0, 0, 1, 1, 1, 1, 1], program.constantsAt);
+    program.update(row, at, 1, false);
+    if (n % 2) pool.run(kernels);
+    else await pool.runAsync();
+    expect([...view, program.total()]).toEqual([n - 3, 3, 3, 0, 7, 9]);
+  }
+  pool.close();
+});
+
+it("an optimizer of one element on 8 threads: 50 steps of each kind", async () => {
+  const [many, alone] = [8, 1].map((threads) => AdamW.createSync({ w: dyadic(1, 1) }, { threads })) as [AdamW, AdamW];
+  for (let n = 0; n < 100; n++) {
+    fillAll([many, alone], n, dyadic);
+    const expected = alone.step({ clipNorm: 1 });
+    expect(n % 2 ? many.step({ clipNorm: 1 }) : await many.stepAsync({ clipNorm: 1 })).toEqual(expected);
+  }
+  expectSameRun(many, alone, "after 100 steps");
+  many.dispose();
+});
+
+it("threads do not pile up: 12 optimizers on 3 threads made and disposed in turn, some in the middle of a step", async () => {
+  const countTasks = () => readdirSync(TASKS).length;
+  const before = existsSync(TASKS) ? countTasks() : 0;
+  let ended = 0;
+  let most = 0;
+  for (let n = 0; n < 12; n++) {
+    const workers = new Workers();
+    const optimizer = workers.hire(() => AdamW.createSync(large(), { threads: 3 }));
+    const exits = workers.list.map((worker) => new Promise((resolve) => worker.once("exit", resolve)));
+    if (n % 3 === 0) optimizer.step();
+    if (n % 3 === 1) await optimizer.stepAsync();
+    if (n % 3 === 2) optimizer.stepAsync().catch(() => {});
+    if (before > 0) most = Math.max(most, countTasks());
+    optimizer.dispose();
+    ended += (await Promise.all(exits)).length;
+  }
+  expect(ended).toBe(24);
+  if (before === 0) return;
+  expect(most).toBeGreaterThan(before);
+  for (let i = 0; countTasks() > before && i < 100; i++) await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(countTasks()).toBeLessThanOrEqual(before);
+});

@@ -19,14 +19,20 @@ export const { numpy: np, tree } = jax;
 export type Tree<T = JaxArray> = JsTree<T>;
 export type { JaxArray };
 
-// The only maps from numbers to what has a reference count; seen with one array on each of the two backends that Node has.
-const probes = (["wasm", "cpu"] as const).map((device) => np.array([1, 2], { device }));
-const buffers = maps.filter((map) => [...map.values()].some((value) => Object.hasOwn(value as object, "ref")));
-for (const probe of probes) probe.dispose();
-if (buffers.length !== 2) throw new Error(`expected the buffers of 2 backends, found ${buffers.length}`);
+let buffers: Map<unknown, unknown>[] | undefined;
 
-/** Buffers that jax-js holds for arrays that are alive. */
+/** The only maps from numbers to what has a reference count; seen with one array on each of the two backends that Node has. */
+function findBuffers(): Map<unknown, unknown>[] {
+  const probes = (["wasm", "cpu"] as const).map((device) => np.array([1, 2], { device }));
+  const found = maps.filter((map) => [...map.values()].some((value) => Object.hasOwn(value as object, "ref")));
+  for (const probe of probes) probe.dispose();
+  if (found.length !== 2) throw new Error(`expected the buffers of 2 backends, found ${found.length}`);
+  return found;
+}
+
+/** Buffers that jax-js holds for arrays that are alive. Wants to be the first that loads jax-js. */
 export function liveBuffers(): number {
+  buffers ??= findBuffers();
   return buffers.reduce((sum, map) => sum + map.size, 0);
 }
 

@@ -102,9 +102,9 @@ async function wholeSteps(report: Report, title: string, { shapes, loss }: Task)
     const optimizer: tf.Optimizer = optimizers[name]();
     const apply = optimizer.applyGradients.bind(optimizer);
     let spent = 0;
-    optimizer.applyGradients = (gradients: Parameters<typeof apply>[0]) => {
+    optimizer.applyGradients = (...gradients: Parameters<typeof apply>) => {
       const start = performance.now();
-      apply(gradients);
+      apply(...gradients);
       spent = performance.now() - start;
     };
     const shares: number[] = [];

@@ -129,6 +129,40 @@ describe.each(BACKENDS)("%s", (backend) => {
     expect([...variables[0]!.dataSync()]).toEqual(values);
   });
 
+  it("loading weights again and again leaves nothing", async () => {
+    const variables = tf.tidy(made);
+    const optimizer = adamw(tf);
+    optimizer.minimize(loss(variables));
+    const weights = (await optimizer.getWeights()).map(({ name, tensor }) => ({ name, tensor: tensor.clone() }));
+    const before = counts();
+    for (let i = 0; i < 5; i++) {
+      await optimizer.setWeights(weights);
+      optimizer.minimize(loss(variables));
+    }
+    expect(counts()).toMatchObject({ numTensors: before.numTensors, numBytes: before.numBytes });
+    expect(optimizer.iterations).toBe(2);
+    tf.dispose(weights.map(({ tensor }) => tensor));
+    optimizer.dispose();
+  });
+
+  it("tf.disposeVariables() takes the moments along, and the optimizer begins anew with what comes", async () => {
+    const optimizer = adamw(tf, { lr: 0.125, weightDecay: 0 });
+    optimizer.minimize(loss(tf.tidy(made)));
+    const clones = (await optimizer.getWeights()).map(({ tensor }) => tensor.clone());
+    const values = clones.map((clone) => [...clone.dataSync()]);
+    tf.disposeVariables();
+    const variables = tf.tidy(made);
+    const { numTensors } = counts();
+    optimizer.minimize(loss(variables));
+    expect(variables[0]!.dataSync()[0]).toBe(0.875);
+    expect(counts().numTensors).toBe(numTensors + 6);
+    await optimizer.getWeights();
+    optimizer.dispose();
+    expect(counts().numTensors).toBe(numTensors);
+    expect(clones.map((clone) => [...clone.dataSync()])).toEqual(values);
+    tf.dispose(clones);
+  });
+
   it("models that come and go leave nothing with an optimizer that stays", () => {
     const optimizer = adamw(tf);
     const after: number[] = [];

@@ -36,7 +36,7 @@ async function trainOn(model: Model, epochs: number, images = 128): Promise<numb
 }
 
 const weightsOf = (model: Model) => model.getWeights().map((weight) => [...weight.dataSync()]);
-const compile = (model: Model, optimizer: ReturnType<typeof tf.train.adam>) =>
+const compile = (model: Model, optimizer: Model["optimizer"]) =>
   model.compile({ optimizer, loss: "categoricalCrossentropy" });
 
 /** What a file would hold: the weights' bytes, and the rest as JSON. */
@@ -77,7 +77,7 @@ describe.each(BACKENDS)("%s", (backend) => {
     const losses: number[][] = [];
     for (const optimizer of optimizers) {
       const model = network();
-      compile(model, optimizer as never);
+      compile(model, optimizer);
       losses.push(await trainOn(model, 4, 384));
       tf.disposeVariables();
     }
@@ -107,7 +107,7 @@ describe.each(BACKENDS)("%s", (backend) => {
   };
   it.each(Object.entries(OPTIONS))("save, load, go on: bit for bit as without; %s", async (_, options) => {
     const model = network();
-    compile(model, adamw(tf, options) as never);
+    compile(model, adamw(tf, options));
     await trainOn(model, 1);
     const saved = await save(model);
     await trainOn(model, 1);
@@ -126,11 +126,11 @@ describe.each(BACKENDS)("%s", (backend) => {
   it("steps that differ between variables are saved, too", async () => {
     const model = network();
     const optimizer = adam(tf, { lr: 0.01 });
-    compile(model, optimizer as never);
+    compile(model, optimizer);
     await trainOn(model, 1);
     // Frozen, the first layers' variables have no gradient for a while.
     for (const layer of model.layers.slice(0, 2)) layer.trainable = false;
-    compile(model, optimizer as never);
+    compile(model, optimizer);
     await trainOn(model, 1);
     const saved = await save(model);
     const { iterations, variables } = optimizerOf(saved).config as unknown as {
@@ -141,7 +141,7 @@ describe.each(BACKENDS)("%s", (backend) => {
     const loaded = await load(saved);
     for (const each of [model, loaded]) {
       for (const layer of each.layers) layer.trainable = true;
-      compile(each, each.optimizer as never);
+      compile(each, each.optimizer);
       await trainOn(each, 1);
     }
     expect(weightsOf(loaded)).toEqual(weightsOf(model));
@@ -157,7 +157,7 @@ describe.each(BACKENDS)("%s", (backend) => {
     const loaded = await load(saved);
     const optimizer = adam(tf, { lr: 0.01, eps: 1e-7 });
     await optimizer.setWeights(await loaded.optimizer.getWeights());
-    compile(loaded, optimizer as never);
+    compile(loaded, optimizer);
     const losses = await trainOn(loaded, 2);
     expect(optimizer.iterations).toBe(16);
     losses.forEach((loss, i) => {
@@ -167,7 +167,7 @@ describe.each(BACKENDS)("%s", (backend) => {
 
   it("a model saved with ours, its class name changed to Adam, loads as tf.train.adam, within 1e-4 of our loss", async () => {
     const model = network();
-    compile(model, adam(tf, { lr: 0.01, eps: 1e-7 }) as never);
+    compile(model, adam(tf, { lr: 0.01, eps: 1e-7 }));
     await trainOn(model, 2);
     const saved = await save(model);
     expect(optimizerOf(saved).class_name).toBe("FusedAdam");
@@ -193,7 +193,7 @@ describe("configurations", () => {
 
   const trained = async (options: TfjsOptions) => {
     const model = network();
-    compile(model, adamw(tf, options) as never);
+    compile(model, adamw(tf, options));
     await trainOn(model, 1);
     return save(model);
   };

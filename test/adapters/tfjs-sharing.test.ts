@@ -67,6 +67,13 @@ describe.each(BACKENDS)("%s", (backend) => {
       optimizer.applyGradients(gradients);
       const { reads, writes } = traffic();
       expect([reads - before.reads, writes - before.writes]).toEqual([2, 2]);
+      // A step that is skipped writes nothing.
+      const careful = adamw(tf, { ...options, skipNonFinite: true });
+      const bad = [{ name: variables[0]!.name, tensor: tf.fill([4, 4], Number.NaN) }];
+      careful.applyGradients(bad);
+      const start = traffic();
+      careful.applyGradients(bad);
+      expect(traffic()).toEqual({ reads: start.reads + 1, writes: start.writes });
     });
   });
 

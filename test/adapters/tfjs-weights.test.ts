@@ -143,6 +143,18 @@ describe.each(BACKENDS)("%s", (backend) => {
         return variablesOf();
       }));
     it("into others of other names, by position", () => resume(options, () => variablesOf(SHAPES, "_1")));
+    it("by position, also where variables appear one after the other", async () => {
+      const [first, variables] = [adamw(tf, options), variablesOf()];
+      train(first, variables, 0, 7);
+      const saved = read(await first.getWeights());
+      const [second, others] = [adamw(tf, options), variablesOf(SHAPES, "_1")];
+      await loadInto(second, saved);
+      for (const [i, variable] of others.entries()) {
+        second.applyGradients([{ name: variable.name, tensor: tf.zeros(variable.shape) }]);
+        const moment = read(await second.getWeights())[1 + i]!;
+        expect(moment[3]).toEqual(saved[1 + i]![3].map((value) => Math.fround(value * Math.fround(0.9))));
+      }
+    });
     it("with amsgrad", () => resume({ ...options, amsgrad: true }, () => variablesOf(SHAPES, "_1")));
     it("over a state that is there", () =>
       resume(

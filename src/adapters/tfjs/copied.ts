@@ -1,7 +1,7 @@
 import { fail, show } from "../../errors.js";
 import { warnOnce } from "../../warn.js";
 import type { Seat } from "./arena.js";
-import { assignValues } from "./tensors.js";
+import { assignValues, inUse } from "./tensors.js";
 import type { KernelBackend, Tf, Variable } from "./types.js";
 
 const checked = new WeakSet<KernelBackend>();
@@ -52,11 +52,11 @@ export class CopiedSeat implements Seat {
   }
 
   push(): void {
-    const { variable, view } = this;
+    const { tf, variable, view } = this;
     // Data that somebody else has given it since is newer than the region.
-    if (variable.isDisposed || variable.dataId !== this.#dataId) return;
+    if (!inUse(tf, variable) || variable.dataId !== this.#dataId) return;
     // A copy: a GPU backend keeps the array until it has use for it.
-    assignValues(this.tf, variable, view.slice());
+    assignValues(tf, variable, view.slice());
     this.#dataId = variable.dataId;
   }
 

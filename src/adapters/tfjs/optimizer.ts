@@ -3,7 +3,7 @@ import type { Schedule, StepResult } from "../../types.js";
 import { warnOnce } from "../../warn.js";
 import { NOTHING_SAVED, readConfig, type Saved } from "./config.js";
 import { type KindName, readSettings, type Settings } from "./settings.js";
-import { readGradients } from "./tensors.js";
+import { disposeVariable, inUse, readGradients } from "./tensors.js";
 import { Trainer } from "./trainer.js";
 import type { FusedOptimizer, NamedTensor, NamedTensorMap, Scalar, serialization, Tf, Variable } from "./types.js";
 
@@ -66,8 +66,8 @@ function define(tf: Tf): Factory {
       const moments = this.#trainer.moments();
       if (this.iterations > 2 ** 31 - 1) failMismatch("iterations", "an int32", String(this.iterations));
       const iter = tf.scalar(this.iterations, "int32");
-      if (this.#iter === undefined) this.#iter = tf.variable(iter, false);
-      else this.#iter.assign(iter);
+      if (this.#iter !== undefined && inUse(tf, this.#iter)) this.#iter.assign(iter);
+      else this.#iter = tf.variable(iter, false);
       iter.dispose();
       return [{ name: "iter", tensor: this.#iter }, ...moments];
     }
@@ -82,7 +82,7 @@ function define(tf: Tf): Factory {
 
     override dispose(): void {
       this.#trainer.dispose();
-      this.#iter?.dispose();
+      if (this.#iter !== undefined) disposeVariable(tf, this.#iter);
     }
   }
 

@@ -1,6 +1,7 @@
 import type { Tensor } from "../../group.js";
 import type { Rule } from "./settings.js";
-import type { Variable } from "./types.js";
+import { disposeVariable } from "./tensors.js";
+import type { Tf, Variable } from "./types.js";
 
 /**
  * The state of one variable. Its moments are variables of tfjs, too, not trainable, as those of `tf.train.adam`: tfjs
@@ -36,7 +37,7 @@ export class Slot {
     return this.tensor?.step ?? this.#loadedStep;
   }
 
-  dispose(): void {
-    for (const moment of this.moments) moment.dispose();
+  dispose(tf: Tf): void {
+    for (const moment of this.moments) disposeVariable(tf, moment);
   }
 }

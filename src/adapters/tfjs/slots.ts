@@ -3,7 +3,7 @@ import { regionCount } from "../../params.js";
 import type { Saved } from "./config.js";
 import type { Rule, Settings } from "./settings.js";
 import { Slot } from "./slot.js";
-import { sameShape } from "./tensors.js";
+import { inUse, sameShape } from "./tensors.js";
 import type { Tf, Variable } from "./types.js";
 
 /** The state of all variables, in the order in which they first appeared or were saved. */
@@ -45,7 +45,7 @@ export class Slots {
    * @throws RangeError `ERR_SHAPE_MISMATCH` where a loaded slot has another shape; what a rule throws. Nothing has changed then.
    */
   admit(variables: readonly Variable[]): boolean {
-    const gone = [...this.#claimed.keys()].filter(({ isDisposed }) => isDisposed);
+    const gone = [...this.#claimed.keys()].filter((variable) => !inUse(this.tf, variable));
     const added = variables.filter((variable) => !this.#claimed.has(variable));
     if (gone.length + added.length === 0) return false;
 
@@ -65,7 +65,7 @@ export class Slots {
   }
 
   dispose(): void {
-    for (const slot of this.#all) slot.dispose();
+    for (const slot of this.#all) slot.dispose(this.tf);
   }
 
   /**
@@ -112,6 +112,6 @@ export class Slots {
     const slot = this.#claimed.get(variable)!;
     this.#claimed.delete(variable);
     this.#all.splice(this.#all.indexOf(slot), 1);
-    slot.dispose();
+    slot.dispose(this.tf);
   }
 }

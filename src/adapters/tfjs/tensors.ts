@@ -21,6 +21,16 @@ export function isVariable(tensor: Tensor): tensor is Variable {
   return "assign" in tensor;
 }
 
+/** Whether it can be used. `tf.disposeVariables()` takes variables out of the registry and does not tell them. */
+export function inUse(tf: Tf, variable: Variable): boolean {
+  return !variable.isDisposed && tf.engine().registeredVariables[variable.name] === variable;
+}
+
+/** Disposes of it once: tfjs counts out again what was gone. */
+export function disposeVariable(tf: Tf, variable: Variable): void {
+  if (inUse(tf, variable)) variable.dispose();
+}
+
 /** Gives the variable data of its own, with these values: whatever shared its data keeps that. */
 export function assignValues(tf: Tf, variable: Variable, values: Float32Array): void {
   const fresh = tf.tensor(values, variable.shape, "float32");

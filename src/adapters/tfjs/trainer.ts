@@ -5,7 +5,7 @@ import { type Saved, writeConfig } from "./config.js";
 import { type Placement, place } from "./placement.js";
 import type { Settings } from "./settings.js";
 import { Slots } from "./slots.js";
-import type { Work } from "./tensors.js";
+import { inUse, type Work } from "./tensors.js";
 import type { NamedTensor, Tf } from "./types.js";
 import { momentWeights, readWeights } from "./weights.js";
 
@@ -45,7 +45,7 @@ export class Trainer {
       const changed = this.#slots.admit(work.map(({ variable }) => variable));
       const { claimed } = this.#slots;
       for (const { name, moments } of claimed.values()) {
-        if (moments.some(({ isDisposed }) => isDisposed)) {
+        if (!moments.every((moment) => inUse(tf, moment))) {
           fail(Error, "ERR_DISPOSED", name, "moments, which getWeights() lends, that are in use", "disposed ones");
         }
       }
@@ -84,7 +84,7 @@ export class Trainer {
     return this.#exclusively(() => {
       const slots = new Slots(tf, settings, saved, read.slots());
       try {
-        slots.admit([...this.#slots.claimed.keys()].filter(({ isDisposed }) => !isDisposed));
+        slots.admit([...this.#slots.claimed.keys()].filter((variable) => inUse(tf, variable)));
       } catch (error) {
         slots.dispose();
         throw error;

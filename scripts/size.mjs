@@ -4,6 +4,7 @@ import { build } from "esbuild";
 
 const CORE = 'export { Adam, AdamW } from "fused-adam"';
 const CHECKPOINT = 'export { encodeCheckpoint, loadCheckpoint } from "fused-adam/checkpoint"';
+const TFJS = 'export { adam, adamw } from "fused-adam/tfjs"';
 const LOADER = "@assemblyscript/loader";
 const BUDGETS = [
   { name: "core with all modules and threads", code: CORE, external: [LOADER], kilobytes: 14 },
@@ -15,6 +16,7 @@ const BUDGETS = [
     external: [LOADER, "@jax-js/jax"],
     kilobytes: 18,
   },
+  { name: "core and tfjs adapter", code: `${CORE}; ${TFJS}`, external: [LOADER], kilobytes: 22 },
   { name: "schedules", code: 'export * from "fused-adam/schedules"', kilobytes: 2 },
   { name: "nothing used", code: 'import "fused-adam"', kilobytes: 0.05 },
 ];

@@ -49,6 +49,10 @@ describe.each([
     "lrFactor as a number": [{ lrFactor: 2 }, typeError("lrFactor")],
     "a kernel that is none": [{ kernel: "fast" }, rangeError("kernel")],
   };
+  it.each([undefined, {}, { layers: {} }])("%j instead of TensorFlow.js: refused", async (value) => {
+    expectError(await caught(() => make(value as never)), typeError("tf"));
+  });
+
   it.each(Object.entries(wrong))("%s: refused", async (_, [options, expected]) => {
     expectError(await caught(() => make(tf, options as TfjsOptions)), expected);
   });

@@ -188,6 +188,18 @@ describe.each(BACKENDS)("%s", (backend) => {
     expect(second.iterations).toBe(5);
   });
 
+  it("variables that do not fit what was loaded are refused, and those that do still find it by name", async () => {
+    const [first, variables] = [adam(tf), variablesOf()];
+    train(first, variables, 0, 3);
+    const second = adam(tf);
+    await loadInto(second, read(await first.getWeights()));
+    const wrong = [tf.variable(tf.ones([2]), true, "other"), variables[1]!];
+    const error = await caught(() => train(second, wrong, 3, 4));
+    expectError(error, rangeError("kernel", "ERR_SHAPE_MISMATCH"));
+    for (const optimizer of [first, second]) train(optimizer, [variables[2]!], 3, 4);
+    expect(read(await second.getWeights())).toEqual(read(await first.getWeights()));
+  });
+
   it("weights are lent: the same tensors each time, live, and not a tensor more than before", async () => {
     const [optimizer, variables] = [adam(tf), variablesOf()];
     train(optimizer, variables, 0, 2);

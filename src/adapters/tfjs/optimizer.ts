@@ -1,4 +1,4 @@
-import { failMismatch } from "../../errors.js";
+import { failMismatch, failType } from "../../errors.js";
 import type { Schedule, StepResult } from "../../types.js";
 import { warnOnce } from "../../warn.js";
 import { NOTHING_SAVED, readConfig, type Saved } from "./config.js";
@@ -17,6 +17,10 @@ const factories = new WeakMap<Tf["Optimizer"], Factory>();
  * that were saved with one can be loaded.
  */
 export function factoryFor(tf: Tf): Factory {
+  // Named here, and not where it is first used.
+  if (typeof tf?.Optimizer !== "function" || typeof tf.engine !== "function") {
+    failType("tf", 'what `import * as tf from "@tensorflow/tfjs"` gives', tf);
+  }
   let factory = factories.get(tf.Optimizer);
   if (factory === undefined) {
     factory = define(tf);

@@ -12,6 +12,7 @@ export class Slots {
   readonly #claimed = new Map<Variable, Slot>();
   /** Whether loaded slots go by name; undefined until the first variables show whether the names are the same. */
   #byName: boolean | undefined;
+  readonly #loadedByName: ReadonlyMap<string, Slot>;
   #claims = 0;
 
   /**
@@ -25,6 +26,7 @@ export class Slots {
     readonly loaded: readonly Slot[] = [],
   ) {
     this.#all = [...loaded];
+    this.#loadedByName = new Map(loaded.map((slot) => [slot.name, slot]));
     for (const slot of loaded) slot.rule = saved.variables.get(slot.name);
   }
 
@@ -49,11 +51,12 @@ export class Slots {
     const added = variables.filter((variable) => !this.#claimed.has(variable));
     if (gone.length + added.length === 0) return false;
 
-    const plan = this.#match(added).map((slot, i) => ({
-      slot,
-      variable: added[i]!,
-      rule: this.#rule(added[i]!, slot),
-    }));
+    const byName = this.#byName ?? this.#sameNames(added);
+    const plan = added.map((variable, i) => {
+      const slot = this.#match(variable, i, byName);
+      return { variable, slot, rule: this.#rule(variable, slot) };
+    });
+    if (added.length > 0) this.#byName = byName;
     for (const variable of gone) this.#drop(variable);
     for (const { slot, variable, rule } of plan) {
       const claimed = slot ?? this.#fresh(variable);
@@ -69,22 +72,23 @@ export class Slots {
   }
 
   /**
-   * Which loaded slot is whose. By name if the variables that appear first, or the loaded slots, are all among the others.
-   * Else by position, as tfjs does: it renames the variables of a model that is loaded beside another.
+   * Whether loaded slots go by name: if the variables that appear first, or the slots, are all among the others. Else they go by
+   * position, as in tfjs, which renames the variables of a model that is loaded beside another.
    */
-  #match(variables: readonly Variable[]): (Slot | undefined)[] {
-    const byName = new Map(this.loaded.map((slot) => [slot.name, slot]));
-    const known = variables.filter(({ name }) => byName.has(name)).length;
-    this.#byName ??= known === Math.min(variables.length, this.loaded.length);
-    return variables.map((variable, i) => {
-      const slot = this.#byName ? byName.get(variable.name) : this.loaded[this.#claims + i];
-      if (slot === undefined || slot.variable !== undefined) return undefined;
-      if (!sameShape(slot.shape, variable.shape)) {
-        const expected = `shape [${variable.shape}] for ${show(variable.name)}`;
-        fail(RangeError, "ERR_SHAPE_MISMATCH", slot.name, expected, `[${slot.shape}]`);
-      }
-      return slot;
-    });
+  #sameNames(variables: readonly Variable[]): boolean {
+    const known = variables.filter(({ name }) => this.#loadedByName.has(name)).length;
+    return known === Math.min(variables.length, this.#loadedByName.size);
+  }
+
+  /** The loaded slot that is the variable's, the i-th that appears. */
+  #match(variable: Variable, i: number, byName: boolean): Slot | undefined {
+    const slot = byName ? this.#loadedByName.get(variable.name) : this.loaded[this.#claims + i];
+    if (slot === undefined || slot.variable !== undefined) return undefined;
+    if (!sameShape(slot.shape, variable.shape)) {
+      const expected = `shape [${variable.shape}] for ${show(variable.name)}`;
+      fail(RangeError, "ERR_SHAPE_MISMATCH", slot.name, expected, `[${slot.shape}]`);
+    }
+    return slot;
   }
 
   #rule(variable: Variable, slot: Slot | undefined): Rule {

@@ -164,7 +164,10 @@ describe.skipIf(!existsSync(CHROMIUM))("in Chromium", () => {
   });
 
   it("a policy without worker-src blob: the first step rejects and names the remedy", async () => {
-    const message = await inPage<string>("csp", 'return report(3).catch(({ code, message }) => [code, message].join(" "));');
+    const message = await inPage<string>(
+      "csp",
+      'return report(3).catch(({ code, message }) => [code, message].join(" "));',
+    );
     expect(message).toMatch(/^ERR_WORKER "threads": .*worker-src blob:/);
   });
 });

@@ -41,7 +41,8 @@ export function timeCalls(step: () => unknown, calls: number, before?: () => voi
   const batch = () => {
     for (let i = 0; i < size; i++) step();
   };
-  bench.add("calls", batch, before === undefined ? {} : { beforeEach: before });
+  // Told whether it is asynchronous, because tinybench would call it once to find out, and a step more is another result.
+  bench.add("calls", batch, { async: false, ...(before !== undefined && { beforeEach: before }) });
   return perCall(bench.runSync()[0]!, size);
 }
 
@@ -49,9 +50,10 @@ export function timeCalls(step: () => unknown, calls: number, before?: () => voi
 export async function timeAsyncCalls(step: () => Promise<unknown>, calls: number): Promise<number> {
   const size = Math.ceil(calls / BATCHES);
   const bench = benchOf(calls, size);
-  bench.add("calls", async () => {
+  const batch = async () => {
     for (let i = 0; i < size; i++) await step();
-  });
+  };
+  bench.add("calls", batch, { async: true });
   return perCall((await bench.run())[0]!, size);
 }
 

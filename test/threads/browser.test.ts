@@ -166,8 +166,8 @@ describe.skipIf(!existsSync(CHROMIUM))("in Chromium", () => {
   it("a policy without worker-src blob: the first step rejects and names the remedy", async () => {
     const message = await inPage<string>(
       "csp",
-      'return report(3).catch(({ code, message }) => [code, message].join(" "));',
+      "return report(3).catch(({ code, message }) => String([code, message]));",
     );
-    expect(message).toMatch(/^ERR_WORKER "threads": .*worker-src blob:/);
+    expect(message).toMatch(/^ERR_WORKER,"threads": .*worker-src blob:/);
   });
 });

@@ -1,4 +1,4 @@
-/** Workers that take their time to start: nobody waits for them but a `stepAsync`, and a host that was busy has not waited. */
+/** Workers that take their time: to start, for which nobody waits but a `stepAsync`, and to leave a job. */
 import { AdamW } from "fused-adam";
 import { expect, it } from "vitest";
 import { dyadic } from "../support/model.js";
@@ -30,5 +30,21 @@ it("step goes on without them, stepAsync waits for them, and 6 s of a blocked ev
   workers.start();
   expect(await step).toEqual(twin.step());
   expectSameRun(optimizer, twin, "with workers");
+  optimizer.dispose();
+});
+
+it("a worker that is slow to leave one job does not sleep through the next, which is published meanwhile", async () => {
+  const workers = new Workers();
+  const [optimizer, twin] = [workers.hire(() => AdamW.createSync(large(), { threads: 2 })), AdamW.createSync(large())];
+  for (let n = 0; n < 4; n++) {
+    fillAll([optimizer, twin], n, dyadic);
+    workers.next("Linger");
+    expect(optimizer.step()).toEqual(twin.step());
+    const step = optimizer.stepAsync();
+    expect(workers.arrived).toBeGreaterThan(0);
+    expect(await step).toEqual(twin.step());
+    workers.next("Work");
+  }
+  expectSameRun(optimizer, twin, "after 8 steps");
   optimizer.dispose();
 });

@@ -76,8 +76,8 @@ export async function call(how: Call, optimizer: Optimizer, options?: StepOption
   return optimizer[how](options);
 }
 
-/** What a worker does when it has taken a chunk, or instead of starting. */
-export const Deed = { Work: 0, Throw: 1, Hang: 2, Exit: 3, Pause: 4 } as const;
+/** What a worker does when it has taken a chunk; to linger is to be slow to leave the job. */
+export const Deed = { Work: 0, Throw: 1, Hang: 2, Exit: 3, Pause: 4, Linger: 5 } as const;
 const DEED = 0;
 const ARRIVED = 1;
 const GATE = 2;
@@ -100,6 +100,10 @@ const LEAD = `{
       if (deed === ${Deed.Exit}) process.exit(3);
       wait(control, ${DEED}, ${Deed.Pause});
       return old;
+    };
+    Atomics.notify = (array, index, count) => {
+      wait(control, ${DEED}, ${Deed.Linger}, 300);
+      return notify(array, index, count);
     };
   }
 }

@@ -177,3 +177,21 @@ describe.each(BACKENDS)("%s", (backend) => {
     optimizer.dispose();
   });
 });
+
+it("wasm: variables, gradients and moments above 2 GiB of tfjs's heap", async () => {
+  await use("wasm");
+  // Not touched, so it takes addresses and no memory; what comes later lies behind it.
+  const { wasm } = tf.backend() as unknown as { wasm: { _malloc(bytes: number): number; _free(at: number): void } };
+  const below = wasm._malloc(2 ** 31);
+  const variable = tf.tidy(() => tf.variable(tf.ones([1 << 19])));
+  expect(storage(variable).byteOffset).toBeGreaterThan(2 ** 31);
+  const optimizer = adamw(tf, { lr: 0.125, weightDecay: 0 });
+  for (let i = 0; i < 3; i++) optimizer.minimize(() => tf.sum(variable) as never);
+  const values = variable.dataSync();
+  expect([values[0], values.at(-1)]).toEqual([0.625, 0.625]);
+  const moments = (await optimizer.getWeights()).slice(1).map(({ tensor }) => storage(tensor).byteOffset);
+  expect(Math.min(...moments)).toBeGreaterThan(2 ** 31);
+  optimizer.dispose();
+  variable.dispose();
+  wasm._free(below);
+});

@@ -7,18 +7,18 @@ import { anyTiny, clear, isTiny, load, store } from "./lane";
  */
 export function flush(ptr: usize, length: usize): void {
   for (; length >= 16; length -= 16) {
-    const a = load<v128>(ptr, 0), b = load<v128>(ptr, 16), c = load<v128>(ptr, 32), d = load<v128>(ptr, 48);
+    const a = load<v128>(ptr), b = load<v128>(ptr, 16), c = load<v128>(ptr, 32), d = load<v128>(ptr, 48);
     if (anyTiny(a, b, c, d)) {
-      store<v128>(ptr, 0, clear(a, isTiny(a)));
-      store<v128>(ptr, 16, clear(b, isTiny(b)));
-      store<v128>(ptr, 32, clear(c, isTiny(c)));
-      store<v128>(ptr, 48, clear(d, isTiny(d)));
+      store<v128>(ptr, clear(a, isTiny(a)));
+      store<v128>(ptr, clear(b, isTiny(b)), 16);
+      store<v128>(ptr, clear(c, isTiny(c)), 32);
+      store<v128>(ptr, clear(d, isTiny(d)), 48);
     }
     ptr += 64;
   }
   for (; length > 0; length--) {
-    const a = load<f32>(ptr, 0);
-    store<f32>(ptr, 0, clear(a, isTiny(a)));
+    const a = load<f32>(ptr);
+    store<f32>(ptr, clear(a, isTiny(a)));
     ptr += 4;
   }
 }

@@ -16,13 +16,13 @@ export function splat(x: f32): v128 {
 
 // @ts-ignore: decorator
 @inline
-export function load<T>(ptr: usize, offset: usize): v128 {
+export function load<T>(ptr: usize, offset: usize = 0): v128 {
   return isVector<T>() ? v128.load(ptr + offset) : v128.load32_zero(ptr + offset);
 }
 
 // @ts-ignore: decorator
 @inline
-export function store<T>(ptr: usize, offset: usize, x: v128): void {
+export function store<T>(ptr: usize, x: v128, offset: usize = 0): void {
   if (isVector<T>()) v128.store(ptr + offset, x);
   else v128.store_lane<f32>(ptr + offset, x, 0);
 }

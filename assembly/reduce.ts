@@ -9,7 +9,7 @@ import { add64, addSquares64, load, splat, sumAcross64, upper } from "./lane";
 export function sum_squares(grad: usize, length: usize): f64 {
   let s01 = splat(0), s23 = splat(0), s45 = splat(0), s67 = splat(0);
   for (; length >= 8; length -= 8) {
-    const a = load<v128>(grad, 0), b = load<v128>(grad, 16);
+    const a = load<v128>(grad), b = load<v128>(grad, 16);
     s01 = addSquares64(s01, a);
     s23 = addSquares64(s23, upper(a));
     s45 = addSquares64(s45, b);
@@ -17,7 +17,7 @@ export function sum_squares(grad: usize, length: usize): f64 {
     grad += 32;
   }
   for (; length > 0; length--) {
-    s01 = addSquares64(s01, load<f32>(grad, 0));
+    s01 = addSquares64(s01, load<f32>(grad));
     grad += 4;
   }
   return sumAcross64(add64(add64(s01, s23), add64(s45, s67)));

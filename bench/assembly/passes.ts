@@ -26,9 +26,9 @@ export function load_store(param: usize, grad: usize, expAvg: usize, expAvgSq: u
 @inline
 function copy(param: usize, expAvg: usize, expAvgSq: usize, offset: usize): void {
   const p = load<v128>(param, offset), m = load<v128>(expAvg, offset), v = load<v128>(expAvgSq, offset);
-  store<v128>(param, offset, p);
-  store<v128>(expAvg, offset, m);
-  store<v128>(expAvgSq, offset, v);
+  store<v128>(param, p, offset);
+  store<v128>(expAvg, m, offset);
+  store<v128>(expAvgSq, v, offset);
 }
 
 /**
@@ -64,5 +64,5 @@ export function scale(values: usize, factor: f32, length: usize): void {
 // @ts-expect-error: decorator
 @inline
 function scaleAt(values: usize, factor: v128, offset: usize): void {
-  store<v128>(values, offset, mul(load<v128>(values, offset), factor));
+  store<v128>(values, mul(load<v128>(values, offset), factor), offset);
 }

@@ -338,6 +338,29 @@ describe("the arena", () => {
     }
   });
 
+  it("keeps any two regions of 4 KiB to 256 KiB two cache lines off a multiple of 4 KiB, for at most 7 % of a region", () => {
+    const lengths = Array.from({ length: 3000 }, (_, i) => 16 * (64 + i)).filter(
+      (n) => n < 2000 || n % 1024 < 48 || n % 341 < 16,
+    );
+    for (const length of [...lengths, 1024, 2048, 4096, 32_768, 65_520]) {
+      const optimizer = AdamW.createSync({ w: { shape: [length] }, next: { shape: [16] } }, { amsgrad: true });
+      const stride = optimizer.grad("w").byteOffset - optimizer.param("w").byteOffset;
+      const used = 4 * (length + 16);
+      for (const regions of [1, 2, 3, 4]) {
+        const off = (regions * stride) % 4096;
+        expect(Math.min(off, 4096 - off), `${length} parameters, ${regions} regions`).toBeGreaterThanOrEqual(128);
+      }
+      expect(stride - used).toBeGreaterThanOrEqual(0);
+      expect(stride - used).toBeLessThanOrEqual(0.07 * used);
+    }
+    // The last byte of the last region is inside, and what comes next begins behind it.
+    const optimizer = AdamW.createSync({ w: { shape: [4096] } }, { amsgrad: true });
+    const at = optimizer.param("w").byteOffset;
+    const stride = optimizer.grad("w").byteOffset - at;
+    optimizer.addParamGroup({ params: { later: dyadic(3, 1) } });
+    expect(optimizer.param("later").byteOffset).toBe(at + 5 * stride);
+  });
+
   it("grows when parameters are added, and never otherwise", () => {
     const optimizer = AdamW.createSync(values(lengths));
     const { buffer } = optimizer.memory;

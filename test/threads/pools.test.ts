@@ -1,12 +1,12 @@
 /** Many pools, many threads, many steps. */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { AdamW } from "fused-adam";
 import { expect, it } from "vitest";
 import { type Kernels, UPDATE_ROWS } from "../../src/kernels.js";
 import { Pool } from "../../src/pool.js";
 import { scalarKernels } from "../../src/scalar.js";
 import { dyadic } from "../support/model.js";
-import { expectSameRun, fillAll, large, SMALL, Workers } from "./support.js";
+import { child, expectSameRun, fillAll, large, SMALL } from "./support.js";
 
 const TASKS = "/proc/self/task";
 
@@ -75,25 +75,35 @@ it("an optimizer of one element on 8 threads: 50 steps of each kind", async () =
   many.dispose();
 });
 
-it("threads do not pile up: 12 optimizers on 3 threads made and disposed in turn, some in the middle of a step", async () => {
-  const countTasks = () => readdirSync(TASKS).length;
-  const before = existsSync(TASKS) ? countTasks() : 0;
-  let ended = 0;
-  let most = 0;
-  for (let n = 0; n < 12; n++) {
-    const workers = new Workers();
-    const optimizer = workers.hire(() => AdamW.createSync(large(), { threads: 3 }));
-    const exits = workers.list.map((worker) => new Promise((resolve) => worker.once("exit", resolve)));
-    if (n % 3 === 0) optimizer.step();
-    if (n % 3 === 1) await optimizer.stepAsync();
-    if (n % 3 === 2) optimizer.stepAsync().catch(() => {});
-    if (before > 0) most = Math.max(most, countTasks());
-    optimizer.dispose();
-    ended += (await Promise.all(exits)).length;
-  }
-  expect(ended).toBe(24);
-  if (before === 0) return;
-  expect(most).toBeGreaterThan(before);
-  for (let i = 0; countTasks() > before && i < 100; i++) await new Promise((resolve) => setTimeout(resolve, 50));
-  expect(countTasks()).toBeLessThanOrEqual(before);
-});
+it.skipIf(!existsSync(TASKS))(
+  "threads do not pile up: after 12 optimizers on 3 threads, made and disposed in turn, as many as after one",
+  async () => {
+    const script = `
+      import { readdirSync } from "node:fs";
+      import { setTimeout as sleep } from "node:timers/promises";
+      import { AdamW } from "fused-adam";
+      const exits = [];
+      process.on("worker", (worker) => exits.push(new Promise((resolve) => worker.once("exit", resolve))));
+      const count = () => readdirSync("${TASKS}").length;
+      async function use(n) {
+        const optimizer = AdamW.createSync({ w: { shape: [${SMALL}] } }, { threads: 3 });
+        if (n % 4 === 0) await optimizer.stepAsync();
+        if (n % 4 === 1) optimizer.step();
+        if (n % 4 === 2) optimizer.stepAsync().catch(() => {});
+        await sleep(0);
+        const used = count();
+        optimizer.dispose();
+        await Promise.all(exits);
+        return used;
+      }
+      await use(0);
+      await sleep(500);
+      const before = count();
+      let most = 0;
+      for (let n = 1; n <= 12; n++) most = Math.max(most, await use(n));
+      for (let i = 0; count() > before && i < 100; i++) await sleep(50);
+      console.log(exits.length, most - before, count() - before);`;
+    // A worker of the last one may still have been there when the next began.
+    expect(await child(script)).toMatch(/^26 [1-4] (0|-\d+)$/);
+  },
+);

@@ -6,7 +6,7 @@ import type { Worker as NodeWorker, WorkerOptions } from "node:worker_threads";
 import { Adam, type AdamOptions, AdamW, type RuntimeOptions, type StepOptions } from "fused-adam";
 import { expect } from "vitest";
 import { NORM_BLOCK } from "../../src/kernels.js";
-import { headerLength } from "../../src/signals.js";
+import { headerLength, INSIDE } from "../../src/signals.js";
 import { SMALL } from "../../src/threads.js";
 import { firstDifference } from "../support/bits.js";
 import { dyadic, type Mode, type Optimizer } from "../support/model.js";
@@ -76,11 +76,16 @@ export async function call(how: Call, optimizer: Optimizer, options?: StepOption
   return optimizer[how](options);
 }
 
-/** What a worker does when it has taken a chunk; to linger is to be slow to leave the job. */
-export const Deed = { Work: 0, Throw: 1, Hang: 2, Exit: 3, Pause: 4, Linger: 5 } as const;
+/**
+ * What a worker does when it has taken a chunk. To linger is to be slow to leave the job; to dawdle, to be slow to enter one,
+ * while the host is slow to write the next.
+ */
+export const Deed = { Work: 0, Throw: 1, Hang: 2, Exit: 3, Pause: 4, Linger: 5, Dawdle: 6 } as const;
 const DEED = 0;
 const ARRIVED = 1;
 const GATE = 2;
+/** A word that nobody changes. */
+const IDLE = 3;
 
 /** In front of a worker's script, which has no doors for this: `Atomics.add` is how it takes chunks. */
 const LEAD = `{
@@ -90,7 +95,12 @@ const LEAD = `{
     const { add, load, notify, wait } = Atomics;
     wait(control, ${GATE}, 1);
     Atomics.add = (array, index, value) => {
+      const dawdle = () => {
+        if (index === ${INSIDE} && load(control, ${DEED}) === ${Deed.Dawdle}) wait(control, ${IDLE}, 0, 3 * Math.random());
+      };
+      dawdle();
       const old = add(array, index, value);
+      dawdle();
       const deed = load(control, ${DEED});
       if (index < first || deed === ${Deed.Work}) return old;
       add(control, ${ARRIVED}, 1);
@@ -111,7 +121,7 @@ const LEAD = `{
 
 const threads = process.getBuiltinModule("node:worker_threads");
 const { Worker: Original } = threads;
-const { add } = Atomics;
+const { add, store } = Atomics;
 const FIRST = headerLength(0);
 let hiring: Workers | undefined;
 /** For each pool's header whose workers these are. */
@@ -130,6 +140,7 @@ export class Workers {
     hiring = this;
     threads.Worker = Hired;
     Atomics.add = escort;
+    Atomics.store = delay;
     try {
       return make();
     } finally {
@@ -165,6 +176,11 @@ export class Workers {
     if (this.#escorted) Atomics.wait(this.#control, ARRIVED, 0, 30_000);
   }
 
+  /** The host writes a word of a job. */
+  writes(): void {
+    if (Atomics.load(this.#control, DEED) === Deed.Dawdle) Atomics.wait(this.#control, IDLE, 0, 0.5);
+  }
+
   launch(script: string, options: WorkerOptions): ConstructorParameters<typeof NodeWorker> {
     pools.set((options.workerData as { shared: SharedArrayBuffer }).shared, this);
     return [LEAD + script, { ...options, workerData: { ...options.workerData, control: this.#control } }];
@@ -182,6 +198,11 @@ const escort = ((array: Int32Array, index: number, value: number) => {
   if (index >= FIRST) pools.get(array.buffer)?.meet();
   return add(array, index, value);
 }) as typeof Atomics.add;
+
+const delay = ((array: Int32Array, index: number, value: number) => {
+  pools.get(array.buffer)?.writes();
+  return store(array, index, value);
+}) as typeof Atomics.store;
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 

@@ -21,7 +21,7 @@ const calls = fc.array(
 );
 type Calls = typeof calls extends fc.Arbitrary<infer T> ? T : never;
 
-const AMOUNTS = { numRuns: 300, seed: 3 };
+const AMOUNTS = { numRuns: 120, seed: 3 };
 /** So far apart that no two regions of a call meet, nor two calls. */
 const REGION = 2 ** 20;
 const APART = 8 * REGION;
@@ -110,7 +110,7 @@ class Ledger {
 }
 
 describe("a program", () => {
-  it("run does every element of every call once, with its own constants: 300 random programs", () => {
+  it("run does every element of every call once, with its own constants: 120 random programs", () => {
     fc.assert(
       fc.property(calls, (list) => {
         const ledger = new Ledger(list);
@@ -121,7 +121,7 @@ describe("a program", () => {
     );
   });
 
-  it("runChunks does as run does, partial sums included, cut in any way and shared out in any way: 300 random programs", () => {
+  it("runChunks does as run does, partial sums included, cut in any way and shared out in any way: 120 random programs", () => {
     const cut = fc.record({
       list: calls,
       blocks: fc.integer({ min: 1, max: 20 }),
@@ -160,7 +160,7 @@ describe("shares", () => {
     seed: fc.nat(),
   });
 
-  it("every chunk is handed out once, to each in rising order, as long as one comes: 300 random schedules of up to 4 jobs", () => {
+  it("every chunk is handed out once, to each in rising order, as long as one comes: 120 random schedules of up to 4 jobs", () => {
     fc.assert(
       fc.property(jobs, ({ threads, present, jobs, seed }) => {
         const header = new Int32Array(new SharedArrayBuffer(4 * headerLength(threads)));
@@ -199,7 +199,7 @@ describe("shares", () => {
     );
   });
 
-  it("after takeAll nothing is left, in the middle of any job: 300 random ones", () => {
+  it("after takeAll nothing is left, in the middle of any job: 120 random ones", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 9 }), fc.nat(100), fc.nat(50), (threads, chunks, taken) => {
         const header = new Int32Array(new SharedArrayBuffer(4 * headerLength(threads)));

@@ -1,3 +1,9 @@
+/**
+ * Checkpoints: the whole state of an optimizer as one safetensors file under a checksum, and states in the layouts of PyTorch,
+ * TensorFlow.js and optax.
+ *
+ * @packageDocumentation
+ */
 import { checkCheckpoint } from "./checkpoint/load.js";
 import { allocate, exclusively, planCheckpoint } from "./checkpoint/save.js";
 import { failType } from "./errors.js";
@@ -13,6 +19,7 @@ export {
   toTorch,
 } from "./checkpoint/torch.js";
 
+/** What goes into a checkpoint. */
 export interface CheckpointOptions {
   /** Whether the parameters go into it, too. Default false: only what the optimizer itself needs to go on. */
   readonly params?: boolean | undefined;
@@ -24,6 +31,13 @@ export interface CheckpointOptions {
  *
  * @throws RangeError `ERR_NON_FINITE` for a state that would be refused when it is loaded, `ERR_DUPLICATE_NAME` where a
  * parameter is called what another's moment is, `ERR_OUT_OF_MEMORY`; Error `ERR_BUSY`, `ERR_DISPOSED`
+ * @example
+ * import { AdamW } from "fused-adam";
+ * import { encodeCheckpoint, loadCheckpoint } from "fused-adam/checkpoint";
+ *
+ * const optimizer = AdamW.createSync({ w: new Float32Array([1, 2, 3]) });
+ * const bytes = encodeCheckpoint(optimizer, { params: true });
+ * loadCheckpoint(AdamW.createSync({ w: { shape: [3] } }), bytes);
  */
 export function encodeCheckpoint(optimizer: Optimizer, options?: CheckpointOptions): Uint8Array<ArrayBuffer> {
   return exclusively(optimizer, (groups, whole) => {

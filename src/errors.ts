@@ -1,37 +1,67 @@
 /** Stable identifiers, one per way of failing. Messages may be reworded; these may not. */
 export type ErrorCode =
+  /** TypeError: a value of another type. */
   | "ERR_INVALID_TYPE"
+  /** TypeError: a key that no option has. */
   | "ERR_UNKNOWN_OPTION"
+  /** RangeError: a number, or a word, that is not among the legal ones. */
   | "ERR_OUT_OF_RANGE"
+  /** RangeError: a group without parameters. */
   | "ERR_EMPTY_PARAMS"
+  /** RangeError: a parameter without a name. */
   | "ERR_EMPTY_NAME"
+  /** RangeError: a name given twice, also across groups. */
   | "ERR_DUPLICATE_NAME"
+  /** Error: a name that no parameter has. */
   | "ERR_UNKNOWN_NAME"
+  /** RangeError: as many values as another shape has, or a tensor of another shape. */
   | "ERR_SHAPE_MISMATCH"
+  /** TypeError: an array whose buffer was detached or has shrunk. */
   | "ERR_DETACHED_BUFFER"
+  /** RangeError: an offset that is not divisible by 4. */
   | "ERR_MISALIGNED"
+  /** RangeError: a region that does not lie in the memory. */
   | "ERR_OUT_OF_BOUNDS"
+  /** RangeError: two regions that share bytes. */
   | "ERR_OVERLAP"
+  /** RangeError: more memory than 4 GiB, or than the host grants. */
   | "ERR_OUT_OF_MEMORY"
+  /** Error: a kernel that was asked for by name and cannot run here. */
   | "ERR_KERNEL_UNAVAILABLE"
+  /** Error: a backend of TensorFlow.js on which this cannot be done. */
   | "ERR_BACKEND"
+  /** RangeError: a state of other parameters, or of other groups. */
   | "ERR_STATE_MISMATCH"
+  /** RangeError: NaN or infinity in a state; also a second moment below 0. */
   | "ERR_NON_FINITE"
+  /** Error: a step past 2^53 - 1. */
   | "ERR_STEP_LIMIT"
+  /** Error: an assignment to what was fixed when the group was made. */
   | "ERR_FIXED_OPTION"
+  /** Error: another call of this optimizer is under way. */
   | "ERR_BUSY"
+  /** Error: a worker was lost in a step, which may be half done. */
   | "ERR_WORKER"
+  /** Error: a step after one that lost a worker; a state that is loaded ends this. */
   | "ERR_STATE_LOST"
+  /** Error: `dispose` has been called. */
   | "ERR_DISPOSED"
+  /** RangeError: bytes that are no whole checkpoint. */
   | "ERR_CHECKPOINT"
+  /** RangeError: a checkpoint that has changed since it was written. */
   | "ERR_CHECKSUM"
+  /** Error: a file that cannot be read or written; `cause` has what the file system said. */
   | "ERR_FILE"
+  /** Error: an array without values, inside `jit`, `grad` or `vmap` of jax-js. */
   | "ERR_TRACED"
+  /** Error: a state of jax-js that an earlier call has used up. */
   | "ERR_STALE_STATE"
+  /** Error: values of jax-js that must be waited for first. */
   | "ERR_UNREADABLE";
 
 /** What every error of this package is: `TypeError` (wrong type), `RangeError` (wrong value) or `Error` (wrong state). */
 export interface FusedAdamError extends Error {
+  /** Which way of failing it was. */
   readonly code: ErrorCode;
 }
 

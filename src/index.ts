@@ -1,5 +1,11 @@
+/**
+ * The optimizers. Every error is a `FusedAdamError`: the message says what was expected and what came instead, `code` stays the
+ * same between releases, and a call that throws has changed nothing.
+ *
+ * @packageDocumentation
+ */
 export type { ErrorCode, FusedAdamError } from "./errors.js";
-export { Adam, AdamW } from "./optimizer.js";
+export { Adam, AdamW, type Optimizer } from "./optimizer.js";
 export type {
   AdamOptions,
   GroupState,
@@ -11,6 +17,7 @@ export type {
   ParamSet,
   ParamSource,
   ParamState,
+  Params,
   RuntimeOptions,
   Schedule,
   StateDict,

@@ -1,3 +1,8 @@
+/**
+ * Checkpoints as files, in Node, Deno and Bun: a crash at any moment leaves the whole old or the whole new one.
+ *
+ * @packageDocumentation
+ */
 import { fileURLToPath } from "node:url";
 import { DIGITS_AT, hashAround } from "./checkpoint/format.js";
 import { checkCheckpoint } from "./checkpoint/load.js";
@@ -24,6 +29,13 @@ const CHUNK = 1 << 20;
  * @param path a path, or a `file:` URL
  * @throws (rejects with) what `encodeCheckpoint` throws, before a file is touched; Error `ERR_FILE` naming the path, with
  * what the file system said as its `cause`
+ * @example
+ * import { AdamW } from "fused-adam";
+ * import { loadCheckpointFile, saveCheckpointFile } from "fused-adam/node";
+ *
+ * const optimizer = AdamW.createSync({ w: new Float32Array([1, 2, 3]) });
+ * await saveCheckpointFile("run.safetensors", optimizer, { params: true });
+ * await loadCheckpointFile("run.safetensors", optimizer);
  */
 export async function saveCheckpointFile(
   path: string | URL,

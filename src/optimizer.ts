@@ -12,7 +12,7 @@ import type {
   KernelKind,
   LiveGroup,
   ParamGroup,
-  ParamSet,
+  Params,
   RuntimeOptions,
   StateDict,
   StepOptions,
@@ -36,8 +36,6 @@ export interface Wholeness {
   /** To be called when a state has been taken over. */
   restore(): void;
 }
-
-type Params = ParamSet | readonly ParamGroup[];
 
 /** Ends the workers of an optimizer that was dropped without being disposed. */
 const dropped = new FinalizationRegistry<Runner>((runner) => runner.close());
@@ -226,6 +224,7 @@ export abstract class Optimizer {
     this.#byName.clear();
   }
 
+  /** `dispose`, for `using`. */
   [disposeSymbol](): void {
     this.dispose();
   }
@@ -354,8 +353,10 @@ export class AdamW extends Optimizer {
    * @param params parameters by name, an array of them, or an array of groups with hyper-parameters of their own
    * @throws (rejects with) what `Adam.create` does
    * @example
+   * import { AdamW } from "fused-adam";
+   *
    * const optimizer = await AdamW.create({ w: { shape: [784, 10] }, b: { shape: [10] } }, { lr: 1e-3 });
-   * optimizer.grad("w").set(gradient);
+   * optimizer.grad("w").fill(0.1); // your backward pass
    * optimizer.step({ clipNorm: 1 });
    */
   static async create(params: Params, options?: AdamOptions & RuntimeOptions): Promise<AdamW> {

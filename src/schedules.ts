@@ -1,22 +1,39 @@
+/**
+ * Learning rates as functions of the step t = 1, 2, …: pure, so a resumed run needs nothing but t. The ones that use `Math.cos`
+ * may differ between engines in the last bit of a float64, which a float32 step all but never sees.
+ *
+ * @packageDocumentation
+ */
 import { fail, failType } from "./errors.js";
 import { checkCount, checkNonNegative, checkObject, own } from "./options.js";
 import type { Schedule } from "./types.js";
 
 export type { Schedule } from "./types.js";
 
-/*
- * Learning rates as functions of the step t = 1, 2, …: pure, so a resumed run needs nothing but t. The ones that use
- * Math.cos may differ between engines in the last bit of a float64, which a float32 step all but never sees.
+/**
+ * Always `lr`.
+ *
+ * @throws TypeError, RangeError for a rate that is not finite and >= 0
  */
-
-/** Always `lr`. */
 export function constant(lr: number): Schedule {
   checkNonNegative("lr", lr);
   return () => lr;
 }
 
-/** From `from` in a straight line, reaching `to` at step `steps` and staying there. */
-export function linear(options: { from: number; to: number; steps: number }): Schedule {
+/**
+ * From `from` in a straight line, reaching `to` at step `steps` and staying there.
+ *
+ * @param options rates, finite and >= 0, and a number of steps
+ * @throws TypeError, RangeError naming the option
+ */
+export function linear(options: {
+  /** The rate of step 0, one before the first. */
+  from: number;
+  /** The rate it reaches. */
+  to: number;
+  /** An integer >= 0; 0 is `to` from the start. */
+  steps: number;
+}): Schedule {
   checkObject("options", options, ["from", "to", "steps"]);
   const from = checkNonNegative("from", own(options, "from"));
   const to = checkNonNegative("to", own(options, "to"));
@@ -24,8 +41,20 @@ export function linear(options: { from: number; to: number; steps: number }): Sc
   return (step) => (step >= steps ? to : from + (to - from) * (step / steps));
 }
 
-/** From `from` (default 0) up to `lr`, reached at step `steps`, then constant (Goyal et al. 2017). */
-export function linearWarmup(options: { lr: number; steps: number; from?: number }): Schedule {
+/**
+ * From `from` up to `lr`, reached at step `steps`, then constant (Goyal et al. 2017).
+ *
+ * @param options rates, finite and >= 0, and a number of steps
+ * @throws TypeError, RangeError naming the option
+ */
+export function linearWarmup(options: {
+  /** The rate it reaches and keeps. */
+  lr: number;
+  /** An integer >= 0. */
+  steps: number;
+  /** The rate of step 0. Default 0. */
+  from?: number;
+}): Schedule {
   checkObject("options", options, ["lr", "steps", "from"]);
   const from = own(options, "from");
   return linear({
@@ -35,8 +64,20 @@ export function linearWarmup(options: { lr: number; steps: number; from?: number
   });
 }
 
-/** Half a cosine from `lr` down to `min` (default 0), reached at step `steps` (Loshchilov & Hutter 2017, without restarts). */
-export function cosine(options: { lr: number; steps: number; min?: number }): Schedule {
+/**
+ * Half a cosine from `lr` down to `min`, reached at step `steps` (Loshchilov & Hutter 2017, without restarts).
+ *
+ * @param options rates, finite and >= 0, and a number of steps
+ * @throws TypeError, RangeError naming the option
+ */
+export function cosine(options: {
+  /** The rate of step 0. */
+  lr: number;
+  /** An integer >= 0; 0 is `min` from the start. */
+  steps: number;
+  /** The rate it ends at. Default 0. */
+  min?: number;
+}): Schedule {
   checkObject("options", options, ["lr", "steps", "min"]);
   const lr = checkNonNegative("lr", own(options, "lr"));
   const steps = checkCount("steps", own(options, "steps"));
@@ -46,14 +87,22 @@ export function cosine(options: { lr: number; steps: number; min?: number }): Sc
 }
 
 /**
- * Up to `lr` over `warmup` steps, constant for `stable` steps, then in a straight line down to `min` (default 0) over
- * `decay` steps (Hu et al. 2024, MiniCPM).
+ * Up to `lr` over `warmup` steps, constant for `stable` steps, then in a straight line down to `min` over `decay` steps (Hu et
+ * al. 2024, MiniCPM).
+ *
+ * @param options rates, finite and >= 0, and numbers of steps, integers >= 0
+ * @throws TypeError, RangeError naming the option
  */
 export function warmupStableDecay(options: {
+  /** The rate of the plateau. */
   lr: number;
+  /** Steps from 0 to `lr`. */
   warmup: number;
+  /** Steps at `lr`. */
   stable: number;
+  /** Steps from `lr` to `min`. */
   decay: number;
+  /** The rate it ends at. Default 0. */
   min?: number;
 }): Schedule {
   checkObject("options", options, ["lr", "warmup", "stable", "decay", "min"]);
@@ -70,6 +119,16 @@ export function warmupStableDecay(options: {
 /**
  * One schedule after another: each `[schedule, steps]` runs for so many steps and sees its own steps 1, 2, …; the last
  * needs no number and runs on.
+ *
+ * @throws TypeError, RangeError naming the part
+ * @example
+ * import { chain, cosine, linearWarmup } from "fused-adam/schedules";
+ *
+ * const lr = chain([
+ *   [linearWarmup({ lr: 1e-3, steps: 100 }), 100],
+ *   [cosine({ lr: 1e-3, steps: 900 })],
+ * ]);
+ * console.log(lr(50), lr(100), lr(1000)); // 0.0005 0.001 0
  */
 export function chain(parts: readonly (readonly [schedule: Schedule, steps?: number])[]): Schedule {
   if (!Array.isArray(parts)) failType("parts", "an array of [schedule, steps]", parts);

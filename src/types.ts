@@ -1,18 +1,32 @@
-/** Initial values; or a shape, zero-filled, or with its values (row-major, as many as the shape has elements). */
+/**
+ * Initial values, which are copied; or a shape, zero-filled, or with its values. A Float32Array alone has the shape of a
+ * vector.
+ */
 export type ParamSource =
   | Float32Array
-  | { readonly shape: readonly number[]; readonly data?: Float32Array | undefined };
+  | {
+      /** Sizes of the dimensions, integers >= 0; none for a scalar. Checkpoints keep it. */
+      readonly shape: readonly number[];
+      /** Initial values, row-major, as many as the shape has elements. Default zeros. */
+      readonly data?: Float32Array | undefined;
+    };
 
 /**
- * A parameter that already lies in `options.memory`: its length in elements and byte offsets of float32 regions, 4-byte
- * aligned, owned by the host. `maxExpAvgSq` is needed with `amsgrad` and left alone without.
+ * A parameter that already lies in `options.memory`: offsets of float32 regions there, in bytes, each 4-byte aligned, in range,
+ * overlapping no other, and owned by the host.
  */
 export interface ParamPointers {
+  /** Elements of each region. */
   readonly length: number;
+  /** The values, as they are: nothing is written to them before the first step. */
   readonly param: number;
+  /** The gradient, which the host fills before each step. */
   readonly grad: number;
+  /** First moment m, zeroed at creation. */
   readonly expAvg: number;
+  /** Second moment v, zeroed at creation. */
   readonly expAvgSq: number;
+  /** Largest v so far, zeroed at creation: needed with `amsgrad`, left alone without. */
   readonly maxExpAvgSq?: number | undefined;
 }
 
@@ -42,13 +56,22 @@ export interface AdamOptions {
 
 /** Parameters with hyper-parameters of their own; what a group leaves out it takes from the optimizer's options. */
 export interface ParamGroup extends AdamOptions {
+  /** At least one parameter, under names that no other group has. */
   readonly params: ParamSet;
 }
 
+/** What `create` takes: the parameters, or an array of groups with hyper-parameters of their own. */
+export type Params = ParamSet | readonly ParamGroup[];
+
 /** `"auto"`: `"simd"` where the engine has it, else `"scalar"` (TypeScript, same bits). `"relaxed"` is never chosen by itself. */
 export type KernelChoice = "auto" | KernelKind;
+/**
+ * What steps run on: WebAssembly SIMD; the same with fused multiply-add where the machine has it (`"relaxed"`, whose bits may
+ * differ between machines); or TypeScript, with the bits of `"simd"`.
+ */
 export type KernelKind = "simd" | "relaxed" | "scalar";
 
+/** How steps run; all that is no hyper-parameter. What is left out, or `undefined`, has its default. */
 export interface RuntimeOptions {
   /** Default "auto". */
   readonly kernel?: KernelChoice | undefined;
@@ -61,6 +84,7 @@ export interface RuntimeOptions {
   readonly memory?: WebAssembly.Memory | undefined;
 }
 
+/** What a step does besides the update. What is left out, or `undefined`, is not done. */
 export interface StepOptions {
   /** Scale the gradients so that their L2 norm over the whole step is at most this. Finite and >= 0. */
   readonly clipNorm?: number | undefined;
@@ -74,6 +98,7 @@ export interface StepOptions {
   readonly skip?: Iterable<string> | undefined;
 }
 
+/** What a step has done. */
 export interface StepResult {
   /** The largest step count of any parameter, after this step. */
   readonly step: number;
@@ -87,13 +112,17 @@ export interface StepResult {
 export interface LiveGroup {
   /** Names of its parameters. */
   readonly params: readonly string[];
+  /** α, finite and >= 0, or a schedule. */
   lr: number | Schedule;
-  /** A frozen pair: assign a new one to change it. */
-  get betas(): readonly [number, number];
-  set betas(value: readonly [number, number]);
+  /** β1 and β2, each in [0, 1): a frozen pair, so assign a new one to change it. */
+  betas: readonly [number, number];
+  /** ε, finite and >= 0. */
   eps: number;
+  /** λ, finite and >= 0. */
   weightDecay: number;
+  /** Whether steps ascend. */
   maximize: boolean;
+  /** Whether the moments are divided by 1 − β^t. */
   biasCorrection: boolean;
   /** Fixed when the group was made. */
   readonly amsgrad: boolean;
@@ -101,24 +130,40 @@ export interface LiveGroup {
 
 /** What `stateDict()` returns and `loadStateDict()` takes: plain data, copies, PyTorch's own key names. */
 export interface StateDict {
+  /** By name of the parameter, an entry for each from the start: step 0, moments zero. */
   state: Record<string, ParamState>;
+  /** In the order of `paramGroups`. */
   param_groups: GroupState[];
 }
 
+/** One parameter's state; arrays flat, row-major, as long as the parameter. */
 export interface ParamState {
+  /** Steps that this parameter has taken, from 0 to 2^53 - 1. */
   step: number;
+  /** First moment m. Finite. */
   exp_avg: Float32Array;
+  /** Second moment v. Finite, >= 0. */
   exp_avg_sq: Float32Array;
+  /** With `amsgrad`: largest v so far. Finite, >= 0. */
   max_exp_avg_sq?: Float32Array;
 }
 
+/** One group's hyper-parameters, by PyTorch's names. */
 export interface GroupState {
+  /** α; of a schedule the value last used, before the first step its value at 1. */
   lr: number;
+  /** β1 and β2. */
   betas: [number, number];
+  /** ε. */
   eps: number;
+  /** λ, coupled in `Adam`, decoupled in `AdamW`. */
   weight_decay: number;
+  /** Whether the group divides by the largest v so far. */
   amsgrad: boolean;
+  /** Whether steps ascend. */
   maximize: boolean;
+  /** Whether the moments are divided by 1 − β^t; PyTorch has no such key and always does. */
   bias_correction: boolean;
+  /** Names of its parameters. */
   params: string[];
 }

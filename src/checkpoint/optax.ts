@@ -4,13 +4,24 @@ import { checkNames, checkRecord } from "./checks.js";
 
 /** optax's `ScaleByAdamState`, or with `nu_max` its `ScaleByAmsgradState`; trees of depth 1, arrays flat and row-major. */
 export interface OptaxState {
+  /** Steps taken, one count for all. */
   count: number;
+  /** First moments, by name of the parameter. */
   mu: Record<string, Float32Array>;
+  /** Second moments. */
   nu: Record<string, Float32Array>;
+  /**
+   * With AMSGrad: the largest so far, for all parameters or for none. optax's own is the largest bias-corrected v, and this package's
+   * the largest v: values carried over are taken as they are.
+   */
   nu_max?: Record<string, Float32Array>;
 }
 
-/** @throws RangeError `ERR_STATE_MISMATCH` for what optax does not have: steps that differ, AMSGrad for some only */
+/**
+ * The state in the form of optax's.
+ *
+ * @throws RangeError `ERR_STATE_MISMATCH` for what optax does not have: steps that differ, AMSGrad for some only
+ */
 export function toOptax(stateDict: StateDict): OptaxState {
   const state = checkRecord("state", checkRecord("state_dict", stateDict).state);
   const entries = Object.entries(state);
@@ -27,6 +38,7 @@ export function toOptax(stateDict: StateDict): OptaxState {
 /**
  * A state dict from optax's state; what does not fit the optimizer is refused by `loadStateDict`.
  *
+ * @param optaxState its arrays flat and row-major; `loadStateDict` copies them
  * @param param_groups what optax keeps elsewhere: `optimizer.stateDict().param_groups`
  * @throws RangeError `ERR_STATE_MISMATCH` where `mu`, `nu` and `nu_max` name different parameters
  */

@@ -8,26 +8,38 @@ import { checkNames, checkRecord } from "./checks.js";
 export interface TorchState {
   /** A number, or a tensor of one element, as newer releases have it. */
   step: number | ArrayLike<number>;
+  /** First moment. */
   exp_avg: Float32Array;
+  /** Second moment. */
   exp_avg_sq: Float32Array;
+  /** With `amsgrad`: largest second moment so far. */
   max_exp_avg_sq?: Float32Array;
 }
 
 /** A group of `torch.optim.Adam` or `torch.optim.AdamW`; keys that only concern how torch runs may stand beside these. */
 export interface TorchGroup {
+  /** Learning rate. */
   lr: number;
+  /** β1 and β2. */
   betas: [number, number];
+  /** ε. */
   eps: number;
+  /** λ. */
   weight_decay: number;
+  /** Default false, as in states of releases that did not have it. */
   amsgrad?: boolean;
+  /** Default false, as in states of releases that did not have it. */
   maximize?: boolean;
+  /** The group's parameters, as keys of `state`. */
   params: number[];
   [key: string]: unknown;
 }
 
 /** The layout of `optimizer.state_dict()` in PyTorch: parameters are integers, counted through the groups. */
 export interface TorchStateDict {
+  /** By number of the parameter; PyTorch makes an entry at a parameter's first step. */
   state: Record<number, TorchState>;
+  /** In PyTorch's order. */
   param_groups: TorchGroup[];
 }
 

@@ -1,0 +1,4 @@
+import "katex/dist/katex.min.css";
+import "./style.css";
+
+export { default } from "vitepress/theme";

@@ -1,0 +1,39 @@
+// Builds the documentation site into build/site: pages gathered in build/pages, the reference made from the docstrings, all of it
+// typeset and linked by VitePress, and every link in the result followed. `DOCS_BASE=/folder/` for a site that is not at the root.
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { NAV, pageOf } from "./nav.mjs";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+process.chdir(`${here}/../..`);
+const PAGES = "build/pages";
+
+installTools();
+gatherPages();
+const { writeReference } = await import("./reference.mjs");
+await writeReference(PAGES, "api");
+execFileSync(process.execPath, [`${here}/node_modules/vitepress/bin/vitepress.js`, "build", here], {
+  stdio: "inherit",
+});
+const { checkLinks } = await import("./links.mjs");
+const { pages, links } = checkLinks("build/site", process.env.DOCS_BASE ?? "/");
+console.log(`build/site: ${pages} pages, ${links} links between them`);
+
+/** What the site is made with has a lock file of its own, and comes when it is first needed. */
+function installTools() {
+  const installed = "docs/site/node_modules/.package-lock.json";
+  if (existsSync(installed) && statSync(installed).mtimeMs > statSync("docs/site/package-lock.json").mtimeMs) return;
+  execFileSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: here, stdio: "inherit" });
+}
+
+function gatherPages() {
+  const listed = NAV.flatMap(({ pages }) => pages);
+  const written = readdirSync("docs").filter((file) => file.endsWith(".md"));
+  const unlisted = written.map((file) => `docs/${file}`).filter((source) => !listed.includes(source));
+  if (unlisted.length > 0) throw new Error(`docs/site/nav.mjs does not list ${unlisted.join(", ")}`);
+  rmSync(PAGES, { recursive: true, force: true });
+  mkdirSync(PAGES, { recursive: true });
+  for (const source of listed) cpSync(source, `${PAGES}/${pageOf(source)}`);
+  cpSync(`${here}/home.md`, `${PAGES}/index.md`);
+}

@@ -1,0 +1,16 @@
+// What is packed: a fresh build, and files whose modes do not depend on the umask of whoever packs them. npm evens out all else.
+import { execFileSync } from "node:child_process";
+import { chmodSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+process.chdir(fileURLToPath(new URL("..", import.meta.url)));
+execFileSync(process.execPath, ["scripts/build.mjs"], { stdio: "inherit" });
+
+const { files } = JSON.parse(readFileSync("package.json", "utf8"));
+for (const path of ["package.json", "README.md", "LICENSE", ...files]) {
+  const inside = statSync(path).isDirectory()
+    ? readdirSync(path, { recursive: true }).map((name) => join(path, name))
+    : [];
+  for (const file of [path, ...inside]) if (statSync(file).isFile()) chmodSync(file, 0o644);
+}

@@ -4,12 +4,15 @@
  */
 export const NAV = [
   { text: "Guide", pages: ["docs/quickstart.md", "docs/family.md", "docs/promises.md", "docs/migrating.md"] },
-  { text: "In use", pages: ["docs/threads.md", "docs/checkpoints.md", "docs/benchmarks.md"] },
+  {
+    text: "In use",
+    pages: ["docs/tfjs.md", "docs/embedding.md", "docs/threads.md", "docs/checkpoints.md", "docs/benchmarks.md"],
+  },
   {
     text: "Inside",
     pages: ["docs/arithmetic.md", "docs/subnormals.md", "docs/kernels.md", "docs/adding-a-kernel.md"],
   },
-  { text: "Project", pages: ["CONTRIBUTING.md", "CHANGELOG.md"] },
+  { text: "Project", pages: ["CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"] },
 ];
 
 export const REPOSITORY = "https://github.com/fused-adam/fused-adam";

@@ -1,3 +1,8 @@
+/**
+ * Adam and AdamW as jax-js's gradient transformations: trees of arrays in, trees of arrays out, moments in linear memory.
+ *
+ * @packageDocumentation
+ */
 import { type Array as JaxArray, tree } from "@jax-js/jax";
 import { failType } from "../errors.js";
 import { ADAM_DEFAULTS, ADAMW_DEFAULTS } from "../options.js";
@@ -14,7 +19,9 @@ export type { AdamState, ArrayTree, TransformationOptions };
 
 /** What jax-js's optax calls a gradient transformation. */
 export interface GradientTransformation {
+  /** The state before the first step. */
   init<Params extends ArrayTree>(params: Params): ArrayTree;
+  /** What to add to each parameter, and the next state. */
   update<Params extends ArrayTree>(updates: Params, state: ArrayTree, params?: Params): [Params, ArrayTree];
 }
 
@@ -76,9 +83,14 @@ export function adam<Params extends ArrayTree = ArrayTree>(
  *
  * @throws TypeError, RangeError for an option that is not legal or not known
  * @example
- * const optimizer = adamw({ lr: 1e-3, mask: (params) => tree.map((p) => p.ndim > 1, params) });
+ * import { numpy as np, tree } from "@jax-js/jax";
+ * import { adamw } from "fused-adam/jax";
+ *
+ * const optimizer = adamw({ lr: 1e-3, mask: { w: true, b: false } });
+ * let params = { w: np.array([1, 2]), b: np.array(0.5) };
  * let state = optimizer.init(tree.ref(params));
- * [params, state] = optimizer.step(grad(loss)(tree.ref(params), x, y), state, params);
+ * const grads = { w: np.array([3, 4]), b: np.array(-1) }; // grad(loss)(tree.ref(params), …)
+ * [params, state] = optimizer.step(grads, state, params);
  */
 export function adamw<Params extends ArrayTree = ArrayTree>(
   options?: TransformationOptions<Params>,

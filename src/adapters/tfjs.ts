@@ -1,3 +1,8 @@
+/**
+ * Adam and AdamW as optimizers of TensorFlow.js, wherever `tf.train.adam` can stand.
+ *
+ * @packageDocumentation
+ */
 import { factoryFor } from "./tfjs/optimizer.js";
 import type { FusedOptimizer, Tf, TfjsOptions } from "./tfjs/types.js";
 
@@ -21,7 +26,13 @@ export function adam(tf: Tf, options?: TfjsOptions): FusedOptimizer {
  * @param tf TensorFlow.js: `import * as tf from "@tensorflow/tfjs"`
  * @throws TypeError, RangeError for an option that is not legal
  * @example
- * model.compile({ optimizer: adamw(tf, { lr: 1e-3, weightDecay: 0.01 }), loss: "meanSquaredError" });
+ * import "@tensorflow/tfjs-backend-cpu";
+ * import * as tf from "@tensorflow/tfjs-core";
+ * import { adamw } from "fused-adam/tfjs";
+ *
+ * const optimizer = adamw(tf, { lr: 1e-3, weightDecay: 0.01 });
+ * const w = tf.variable(tf.tensor2d([[1, 2]]));
+ * optimizer.applyGradients([{ name: w.name, tensor: tf.tensor2d([[0.1, 0.2]]) }]); // or minimize(loss)
  */
 export function adamw(tf: Tf, options?: TfjsOptions): FusedOptimizer {
   return factoryFor(tf)("FusedAdamW", options);

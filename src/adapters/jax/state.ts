@@ -15,8 +15,9 @@ import { read } from "./values.js";
 export type AdamState = {
   /** uint32, a scalar. */
   readonly count: JaxArray;
-  /** In the structure of the parameters. */
+  /** First moments, in the structure of the parameters. */
   readonly mu: ArrayTree;
+  /** Second moments, likewise. */
   readonly nu: ArrayTree;
   readonly [amsgradOnly: string]: ArrayTree;
 };

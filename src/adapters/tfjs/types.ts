@@ -39,8 +39,9 @@ export interface TfjsOptions extends AdamOptions, Pick<StepOptions, "clipNorm" |
 
 /** A `tf.Optimizer`, and what it has beyond that. */
 export interface FusedOptimizer extends tfjs.Optimizer {
-  /** The rate for variables whose factor is 1; with a schedule, its value at the last step. Takes a number or a schedule. */
+  /** The rate for variables whose factor is 1; with a schedule, its value at the last step. */
   get learningRate(): number;
+  /** A number or a schedule, from the next step on. */
   set learningRate(value: number | Schedule);
   /** What the last `applyGradients` did, undefined before the first: whether it was skipped, and the gradient norm. */
   readonly lastStep: StepResult | undefined;

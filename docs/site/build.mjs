@@ -32,11 +32,14 @@ function installTools() {
 
 function gatherPages() {
   const listed = NAV.flatMap(({ pages }) => pages);
-  const written = readdirSync("docs").filter((file) => file.endsWith(".md"));
+  const inDocs = readdirSync("docs");
+  const written = inDocs.filter((file) => file.endsWith(".md"));
   const unlisted = written.map((file) => `docs/${file}`).filter((source) => !listed.includes(source));
   if (unlisted.length > 0) throw new Error(`docs/site/nav.mjs does not list ${unlisted.join(", ")}`);
   rmSync(PAGES, { recursive: true, force: true });
   mkdirSync(PAGES, { recursive: true });
   for (const source of listed) cpSync(source, `${PAGES}/${pageOf(source)}`);
+  const pictures = inDocs.filter((file) => !file.endsWith(".md") && file !== "site");
+  for (const folder of pictures) cpSync(`docs/${folder}`, `${PAGES}/${folder}`, { recursive: true });
   cpSync(`${here}/home.md`, `${PAGES}/index.md`);
 }

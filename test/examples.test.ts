@@ -2,14 +2,14 @@
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it, vi } from "vitest";
-import { loadDigits } from "../examples/digits/data.js";
-import { createRng } from "../examples/digits/rng.js";
 import { adamwFor } from "../examples/float32arrays/integrate.js";
 import { createNetwork, pairsOf } from "../examples/float32arrays/network.js";
 import { trainEpoch } from "../examples/float32arrays/train.js";
 import { compile, hasCompiler } from "../examples/foreign-memory/compile.js";
 import { type Library, load } from "../examples/foreign-memory/library.js";
 import { createOptimizer, createTask, type Task } from "../examples/foreign-memory/train.js";
+import { loadDigits } from "../examples/shared/digits.js";
+import { createRng } from "../examples/shared/rng.js";
 import { type ReferenceState, referenceStep } from "./reference.js";
 import { expectSameBits } from "./support/bits.js";
 import { hyperOf } from "./support/model.js";

@@ -1,4 +1,4 @@
-import type { Run } from "./train.js";
+import type { TrainedRun } from "./train.js";
 
 interface Point {
   readonly x: number;
@@ -27,7 +27,7 @@ const STROKES = [
 ];
 
 /** Training and held-out loss of every run, side by side, as a stand-alone SVG. */
-export function lossChart(runs: readonly Run[]): string {
+export function lossChart(runs: readonly TrainedRun[]): string {
   const epochs = runs[0]!.evaluations.at(-1)!.epoch;
   const panels: Panel[] = [
     {
@@ -66,7 +66,7 @@ ${runs.map((run, i) => legendEntry(run, i, runs.length)).join("\n")}
 }
 
 /** Every fifth step: neighbours are less than two pixels apart. */
-function trainingLoss({ losses }: Run, epochs: number): Point[] {
+function trainingLoss({ losses }: TrainedRun, epochs: number): Point[] {
   const points = losses.map((loss, i) => ({ x: ((i + 1) / losses.length) * epochs, y: loss }));
   return points.filter((_, i) => i % 5 === 0 || i === points.length - 1);
 }
@@ -111,7 +111,7 @@ ${curves.join("\n")}
 </g>`;
 }
 
-function legendEntry({ rule }: Run, i: number, count: number): string {
+function legendEntry({ rule }: TrainedRun, i: number, count: number): string {
   const { colour, dash } = STROKES[i % STROKES.length]!;
   const left = PLOT.lefts[0]! + (i * (WIDTH - PLOT.lefts[0]!)) / count;
   return `<g transform="translate(${left.toFixed(0)} ${HEIGHT - 24})">

@@ -1,8 +1,12 @@
-import type { DecayColumn, DecayTable } from "./decay.js";
-import type { Run } from "./train.js";
+import type { DecayColumn, DecayTable } from "./decayTable.js";
+import type { TrainedRun } from "./train.js";
 
 /** What the numbers must show for the demo's conclusions to hold: a sentence for each that does not. */
-export function contradictions(runs: readonly Run[], adamW: Run, { bins, columns }: DecayTable): string[] {
+export function contradictions(
+  runs: readonly TrainedRun[],
+  adamW: TrainedRun,
+  { bins, columns }: DecayTable,
+): string[] {
   const found: string[] = [];
   const expect = (holds: boolean, sentence: string) => {
     // NaN compares as false, so it is always found.

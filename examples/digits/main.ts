@@ -1,19 +1,15 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { Adam, AdamW } from "fused-adam";
+import { loadDigits } from "../shared/digits.js";
+import type { Rule } from "../shared/run.js";
+import { EPOCHS, HELD_OUT_SIZE, SEED, TRAIN_SIZE, WEIGHT_DECAY } from "../shared/task.js";
 import { lossChart } from "./chart.js";
 import { contradictions } from "./checks.js";
-import { loadDigits } from "./data.js";
-import { type DecayColumn, measureDecay, recordGradients } from "./decay.js";
+import { type DecayColumn, measureDecay, recordGradients } from "./decayTable.js";
 import { createProgress } from "./progress.js";
 import { decayReport, percent, short, trainingReport } from "./report.js";
-import { type Rule, type Run, train } from "./train.js";
+import { type TrainedRun, train } from "./train.js";
 
-const SEED = 1;
-// A small training set makes overfitting, which decay is for, show within seconds.
-const TRAIN_SIZE = 4000;
-const HELD_OUT_SIZE = 2000;
-const EPOCHS = 8;
-const LAMBDA = 0.1;
 const RECORDED_STEPS = 200;
 const BINS = 5;
 
@@ -22,11 +18,11 @@ const split = loadDigits(TRAIN_SIZE, HELD_OUT_SIZE, SEED);
 console.log(`MNIST digits: ${split.train.size} to train on, ${split.heldOut.size} held out`);
 
 console.log(`
-1. One λ = ${LAMBDA}, asked of every weight of the first layer: how much decay does each receive?
+1. One λ = ${WEIGHT_DECAY}, asked of every weight of the first layer: how much decay does each receive?
    ${RECORDED_STEPS} steps of recorded gradients, replayed with and without decay. 1.00 is as asked. Median of each bin.
 `);
 const stream = await recordGradients(split.train, RECORDED_STEPS, SEED);
-const table = await measureDecay(stream, LAMBDA, BINS);
+const table = await measureDecay(stream, WEIGHT_DECAY, BINS);
 console.log(decayReport(table));
 
 const { adamL2, adamL2Scaled, adamW } = table.columns;
@@ -44,25 +40,22 @@ console.log(`
 console.log(`
 2. Training 784-64-10 for ${EPOCHS} epochs: same seed, same starting weights, same batches
 `);
-const adamWRule: Rule = { label: `AdamW, λ = ${LAMBDA}`, optimizer: AdamW, weightDecay: LAMBDA };
+const adamWRule: Rule = { label: `AdamW, λ = ${WEIGHT_DECAY}`, optimizer: AdamW, weightDecay: WEIGHT_DECAY };
 const rules: Rule[] = [
   adamWRule,
-  { label: `Adam + L2, λ = ${LAMBDA}`, optimizer: Adam, weightDecay: LAMBDA },
+  { label: `Adam + L2, λ = ${WEIGHT_DECAY}`, optimizer: Adam, weightDecay: WEIGHT_DECAY },
   { label: `Adam + L2, λ = ${short(adamL2Scaled.lambda)}`, optimizer: Adam, weightDecay: adamL2Scaled.lambda },
   { label: "Adam, no decay", optimizer: Adam, weightDecay: 0 },
 ];
-const runs: Run[] = [];
+const runs: TrainedRun[] = [];
 for (const rule of rules) {
   const progress = createProgress(`  ${rule.label.padEnd(22)}`);
-  const run = await train(rule, split, {
-    epochs: EPOCHS,
-    seed: SEED,
-    report: ({ step, steps, loss, evaluation }) =>
-      progress(step, steps, () => {
-        const heldOut = `held-out ${evaluation.loss.toFixed(3)}, ${percent(evaluation.accuracy)} right`;
-        return `step ${String(step).padStart(4)}/${steps}  loss ${loss.toFixed(3)}  ${heldOut}`;
-      }),
-  });
+  const run = await train(rule, split, SEED, ({ step, steps, loss, evaluation }) =>
+    progress(step, steps, () => {
+      const heldOut = `held-out ${evaluation.loss.toFixed(3)}, ${percent(evaluation.accuracy)} right`;
+      return `step ${String(step).padStart(4)}/${steps}  loss ${loss.toFixed(3)}  ${heldOut}`;
+    }),
+  );
   runs.push(run);
 }
 console.log(`\n${trainingReport(runs)}`);

@@ -1,12 +1,12 @@
-import type { DecayColumn, DecayTable } from "./decay.js";
-import type { Run } from "./train.js";
+import type { DecayColumn, DecayTable } from "./decayTable.js";
+import type { TrainedRun } from "./train.js";
 
 /** λ and loss in two or three digits, whatever their size. */
 export const short = (value: number, digits = 2): string => String(Number(value.toPrecision(digits)));
 
 export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
-export function trainingReport(runs: readonly Run[]): string {
+export function trainingReport(runs: readonly TrainedRun[]): string {
   const rows = runs.map((run) => {
     const last = run.evaluations.at(-1)!;
     const nanoseconds = (run.stepSeconds * 1e9) / (run.losses.length * run.parameters);

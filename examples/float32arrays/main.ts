@@ -1,5 +1,5 @@
-import { loadDigits } from "../digits/data.js";
-import { createRng } from "../digits/rng.js";
+import { loadDigits } from "../shared/digits.js";
+import { createRng } from "../shared/rng.js";
 import { adamwFor } from "./integrate.js";
 import { createNetwork, pairsOf } from "./network.js";
 import { accuracy, trainEpoch } from "./train.js";

@@ -1,6 +1,6 @@
 import { NeuralNetwork } from "toygrad";
-import { CLASSES, PIXELS } from "../digits/data.js";
-import type { Rng } from "../digits/rng.js";
+import { CLASSES, PIXELS } from "../shared/data.js";
+import type { Rng } from "../shared/rng.js";
 import type { ParamsAndGrads } from "./integrate.js";
 
 /** 784 → 32, ReLU → 10, softmax, in toygrad. It draws its weights with Math.random; these are drawn again, from a seed. */

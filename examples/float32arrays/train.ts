@@ -1,5 +1,5 @@
 import { type NeuralNetwork, Tensor } from "toygrad";
-import { type Dataset, PIXELS } from "../digits/data.js";
+import { type Dataset, PIXELS } from "../shared/data.js";
 
 /** As toygrad takes an image: a view, one channel. */
 function imageAt({ images }: Dataset, index: number): Tensor {

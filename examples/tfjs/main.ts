@@ -4,7 +4,8 @@ import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 import * as core from "@tensorflow/tfjs-core";
 import * as layers from "@tensorflow/tfjs-layers";
 import { adamw, type FusedOptimizer } from "fused-adam/tfjs";
-import { CLASSES, type Dataset, loadDigits, PIXELS } from "../digits/data.js";
+import { CLASSES, type Dataset, PIXELS } from "../shared/data.js";
+import { loadDigits } from "../shared/digits.js";
 
 // What `import * as tf from "@tensorflow/tfjs"` is, without the backends that are not used here.
 const tf = { ...core, ...layers };

@@ -4,7 +4,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { adam, adamw, type TfjsOptions } from "fused-adam/tfjs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { loadDigits } from "../../examples/digits/data.js";
+import { loadDigits } from "../../examples/shared/digits.js";
 import { caught, expectError, rangeError, stateError, typeError } from "../support/api.js";
 import { type BackendName, tf, use } from "../support/tfjs.js";
 

@@ -1,31 +1,10 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { createRng, permutation } from "./rng.js";
-
-export const PIXELS = 28 * 28;
-export const CLASSES = 10;
-
-/** Images one after the other, `PIXELS` values in [0, 1] each. */
-export interface Dataset {
-  readonly images: Float32Array;
-  readonly labels: Uint8Array;
-  readonly size: number;
-}
-
-export interface Split {
-  readonly train: Dataset;
-  readonly heldOut: Dataset;
-}
+import { CLASSES, type Dataset, PIXELS, type Split, splitAtRandom } from "./data.js";
 
 /** The 10,000 MNIST digits of the `mnist` package, split by `seed`. */
 export function loadDigits(trainSize: number, heldOutSize: number, seed: number): Split {
-  const all = readDigits();
-  // The files are sorted by digit, so both halves must be drawn at random.
-  const order = permutation(all.size, createRng(seed));
-  return {
-    train: select(all, order.subarray(heldOutSize, heldOutSize + trainSize)),
-    heldOut: select(all, order.subarray(0, heldOutSize)),
-  };
+  return splitAtRandom(readDigits(), trainSize, heldOutSize, seed);
 }
 
 /** Reads the package's JSON files: its main module shuffles with Math.random and could not be reproduced. */
@@ -48,14 +27,4 @@ function readDigits(): Dataset {
     first += pixels.length / PIXELS;
   }
   return { images, labels, size };
-}
-
-function select(from: Dataset, indices: Uint32Array): Dataset {
-  const images = new Float32Array(indices.length * PIXELS);
-  const labels = new Uint8Array(indices.length);
-  for (const [to, index] of indices.entries()) {
-    images.set(from.images.subarray(index * PIXELS, (index + 1) * PIXELS), to * PIXELS);
-    labels[to] = from.labels[index]!;
-  }
-  return { images, labels, size: indices.length };
 }

@@ -1,0 +1,75 @@
+import type { Adam, AdamOptions, AdamW } from "fused-adam";
+import { SHAPES } from "./model.js";
+
+/*
+ * How much decay does a weight receive, when every weight was asked to decay by the same λ?
+ *
+ * The gradients of w1 in a real run are replayed from the same starting weights, with decay and without. Decay cannot change
+ * gradients that are given, so what differs is its doing alone:
+ *
+ *     multiple = (p_without − p_with) / Σ α · λ · p_with
+ *
+ * The sum goes over the weight before each step. 1 means: decayed as asked.
+ */
+
+/** Starting weights smaller than this are left out: dividing by next to nothing measures rounding, not decay. */
+const SMALLEST_WEIGHT = 0.01;
+
+/** Where a replay has come to, and what it was asked to decay on the way: Σ α · λ · p. */
+export interface Path {
+  readonly end: ArrayLike<number>;
+  readonly asked: Float64Array;
+}
+
+/** The multiple of each weight; 0/0 where no decay was asked for. */
+export function multiples(without: ArrayLike<number>, { end, asked }: Path): Float64Array {
+  return asked.map((sum, i) => (without[i]! - end[i]!) / sum);
+}
+
+/** An optimizer over w1 alone that is given its gradients. */
+export class Replay implements Path {
+  readonly asked: Float64Array;
+  /** A live view. */
+  readonly end: Float32Array;
+  readonly #grad: Float32Array;
+
+  constructor(readonly optimizer: Adam | AdamW) {
+    this.end = optimizer.param("w1");
+    this.#grad = optimizer.grad("w1");
+    this.asked = new Float64Array(this.end.length);
+  }
+
+  static async create(rule: typeof Adam | typeof AdamW, start: Float32Array, options: AdamOptions): Promise<Replay> {
+    return new Replay(await rule.create({ w1: { shape: SHAPES.w1, data: start } }, options));
+  }
+
+  /** @param rate the decay asked for: α · λ */
+  step(gradient: Float32Array, rate: number): void {
+    const { asked, end } = this;
+    for (let i = 0; i < asked.length; i++) asked[i]! += rate * end[i]!;
+    this.#grad.set(gradient);
+    this.optimizer.step();
+  }
+}
+
+/** Of weights grouped by their gradients: the weights with one, smallest first, and at the end those that never had any. */
+export function binByGradient(start: Float32Array, rms: Float64Array, binCount: number): Uint32Array[] {
+  const measurable = Uint32Array.from(start.keys()).filter((i) => Math.abs(start[i]!) >= SMALLEST_WEIGHT);
+  const active = measurable.filter((i) => rms[i]! > 0).sort((i, j) => rms[i]! - rms[j]!);
+  const edge = (bin: number) => Math.round((bin * active.length) / binCount);
+  const bins = Array.from({ length: binCount }, (_, bin) => active.subarray(edge(bin), edge(bin + 1)));
+  return [...bins, measurable.filter((i) => rms[i] === 0)];
+}
+
+export interface Spread {
+  readonly median: number;
+  /** 10th and 90th percentile. */
+  readonly low: number;
+  readonly high: number;
+}
+
+export function spread(bin: Uint32Array, values: Float64Array): Spread {
+  const sorted = Float64Array.from(bin, (i) => values[i]!).sort();
+  const at = (share: number) => sorted[Math.round(share * (sorted.length - 1))]!;
+  return { median: at(0.5), low: at(0.1), high: at(0.9) };
+}

@@ -1,0 +1,186 @@
+import type { Adam, AdamOptions, AdamW, RuntimeOptions } from "fused-adam";
+import { encodeCheckpoint, loadCheckpoint } from "fused-adam/checkpoint";
+import type { Split } from "./data.js";
+import { evaluate, initialValues, lossAndGradients, SHAPES, type Tensors } from "./model.js";
+import { createRng, permutation, type Rng } from "./rng.js";
+import { BATCH } from "./task.js";
+
+/** The weight of the past in the smoothed training loss: a single batch is too noisy to read. */
+const SMOOTHING = 0.98;
+
+/** One of the runs to compare. */
+export interface Rule {
+  readonly label: string;
+  readonly optimizer: typeof Adam | typeof AdamW;
+  readonly weightDecay: number;
+}
+
+export interface Evaluation {
+  readonly epoch: number;
+  readonly loss: number;
+  readonly accuracy: number;
+}
+
+export interface RunOptions extends Pick<AdamOptions, "betas">, Pick<RuntimeOptions, "threads"> {
+  readonly epochs: number;
+  readonly seed: number;
+  /** From here down to zero in a straight line, so that the last epochs settle. */
+  readonly lr: number;
+  /** Where to go on from, bit for bit. Weight decay and betas are then those of the state. */
+  readonly from?: RunState | undefined;
+}
+
+/** All that a run needs to go on elsewhere: plain data. */
+export interface RunState {
+  readonly losses: readonly number[];
+  readonly evaluations: readonly Evaluation[];
+  /** The smoothed loss before it is corrected for having started at zero. */
+  readonly mean: number;
+  /** Parameters, moments and hyper-parameters. */
+  readonly checkpoint: Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * One network in training. Starting weights and batches depend on the seed alone, so two rules with one seed differ in
+ * nothing but the rule.
+ */
+export class Run {
+  readonly stepsPerEpoch: number;
+  readonly steps: number;
+  /** The training loss before each step: an exponential mean over the batches so far. */
+  readonly losses: number[] = [];
+  /** Held-out loss and accuracy before the first epoch and after every one. */
+  readonly evaluations: Evaluation[] = [];
+  /** Time spent in `optimizer.step()`. */
+  stepMilliseconds = 0;
+
+  #mean = 0;
+  #batches: readonly Uint32Array[] = [];
+  #epochsDrawn = 0;
+
+  private constructor(
+    readonly rule: Rule,
+    readonly model: Model,
+    readonly split: Split,
+    readonly rng: Rng,
+    epochs: number,
+  ) {
+    this.stepsPerEpoch = Math.floor(split.train.size / BATCH);
+    this.steps = epochs * this.stepsPerEpoch;
+  }
+
+  static async create(rule: Rule, split: Split, { epochs, seed, lr, from, ...options }: RunOptions): Promise<Run> {
+    const rng = createRng(seed);
+    const run = new Run(rule, await createModel(rule, initialValues(rng), options), split, rng, epochs);
+    run.setLearningRate(lr);
+    if (from === undefined) {
+      run.#evaluate(0);
+      return run;
+    }
+    try {
+      loadCheckpoint(run.model.optimizer, from.checkpoint);
+    } catch (error) {
+      run.dispose();
+      throw error;
+    }
+    run.losses.push(...from.losses);
+    run.evaluations.push(...from.evaluations);
+    run.#mean = from.mean;
+    return run;
+  }
+
+  /** Whether every epoch has been trained. */
+  get finished(): boolean {
+    return this.losses.length >= this.steps;
+  }
+
+  /** From the next step on: what a run that started with it would use there. */
+  setLearningRate(lr: number): void {
+    for (const group of this.model.optimizer.paramGroups) group.lr = (step) => lr * (1 - (step - 1) / this.steps);
+  }
+
+  get parameters(): number {
+    return Object.values(this.model.params).reduce((sum, tensor) => sum + tensor.length, 0);
+  }
+
+  /**
+   * Trains on the next batch.
+   * @param watch is shown the gradients before they are used
+   */
+  step(watch?: (grads: Tensors) => void): void {
+    const { optimizer, params, grads } = this.model;
+    const loss = lossAndGradients(params, grads, this.split.train, this.#nextBatch());
+    watch?.(grads);
+    this.#mean = SMOOTHING * this.#mean + (1 - SMOOTHING) * loss;
+    // The mean starts at zero. Adam corrects its moments for that in the same way.
+    this.losses.push(this.#mean / (1 - SMOOTHING ** (this.losses.length + 1)));
+    const before = performance.now();
+    optimizer.step({ zeroGrad: true });
+    this.stepMilliseconds += performance.now() - before;
+    if (this.losses.length % this.stepsPerEpoch === 0) this.#evaluate(this.losses.length / this.stepsPerEpoch);
+  }
+
+  /** A copy: it stays as it is when the run goes on. */
+  state(): RunState {
+    const checkpoint = encodeCheckpoint(this.model.optimizer, { params: true });
+    return { losses: [...this.losses], evaluations: [...this.evaluations], mean: this.#mean, checkpoint };
+  }
+
+  dispose(): void {
+    this.model.optimizer.dispose();
+  }
+
+  /** The order of an epoch is drawn after that of the one before, so a run that goes on draws them all again. */
+  #nextBatch(): Uint32Array {
+    const step = this.losses.length;
+    while (this.#epochsDrawn * this.stepsPerEpoch <= step) {
+      const { size } = this.split.train;
+      this.#batches = batchesOf(size, permutation(size, this.rng));
+      this.#epochsDrawn++;
+    }
+    return this.#batches[step % this.stepsPerEpoch]!;
+  }
+
+  #evaluate(epoch: number): void {
+    this.evaluations.push({ epoch, ...evaluate(this.model.params, this.split.heldOut) });
+  }
+}
+
+/** An optimizer and its live views: the network reads and writes the optimizer's memory, nothing is copied. */
+export interface Model {
+  readonly optimizer: Adam | AdamW;
+  readonly params: Tensors;
+  readonly grads: Tensors;
+}
+
+export async function createModel(
+  rule: Rule,
+  initial: Tensors,
+  options: Pick<AdamOptions, "lr" | "betas"> & RuntimeOptions,
+): Promise<Model> {
+  const tensor = (name: keyof Tensors) => ({ shape: SHAPES[name], data: initial[name] });
+  const optimizer = await rule.optimizer.create(
+    [
+      { params: { w1: tensor("w1"), w2: tensor("w2") }, weightDecay: rule.weightDecay },
+      // Biases only move the origin: decay would pull them towards a value that means nothing.
+      { params: { b1: tensor("b1"), b2: tensor("b2") }, weightDecay: 0 },
+    ],
+    options,
+  );
+  const views = (view: (name: string) => Float32Array): Tensors => ({
+    w1: view("w1"),
+    b1: view("b1"),
+    w2: view("w2"),
+    b2: view("b2"),
+  });
+  return {
+    optimizer,
+    params: views((name) => optimizer.param(name)),
+    grads: views((name) => optimizer.grad(name)),
+  };
+}
+
+/** Full batches only: a short last one would weigh its images more than the others. */
+export function batchesOf(size: number, order: Uint32Array): Uint32Array[] {
+  return Array.from({ length: Math.floor(size / BATCH) }, (_, i) => order.subarray(i * BATCH, (i + 1) * BATCH));
+}

@@ -1,9 +1,10 @@
 import { Adam, AdamW } from "fused-adam";
 import type { Dataset } from "../shared/data.js";
-import { binByGradient, multiples, type Path, Replay, type Spread, spread } from "../shared/decay.js";
+import { binByGradient, type Spread, spread } from "../shared/gradientBins.js";
 import { initialValues, lossAndGradients } from "../shared/model.js";
 import { createRng, permutation } from "../shared/rng.js";
 import { batchesOf, createModel } from "../shared/run.js";
+import { multiples, type Path, Replay } from "./replay.js";
 
 /** Constant here: one number to divide by. */
 const ALPHA = 1e-3;

@@ -64,6 +64,8 @@ export class Run {
     readonly split: Split,
     readonly rng: Rng,
     epochs: number,
+    /** The learning rate of the first step. Assign between steps: the line down to zero then starts as high as this. */
+    public lr: number,
   ) {
     this.stepsPerEpoch = Math.floor(split.train.size / BATCH);
     this.steps = epochs * this.stepsPerEpoch;
@@ -71,8 +73,9 @@ export class Run {
 
   static async create(rule: Rule, split: Split, { epochs, seed, lr, from, ...options }: RunOptions): Promise<Run> {
     const rng = createRng(seed);
-    const run = new Run(rule, await createModel(rule, initialValues(rng), options), split, rng, epochs);
-    run.setLearningRate(lr);
+    const lrAt = (step: number) => run.lrAt(step);
+    const model = await createModel(rule, initialValues(rng), { ...options, lr: lrAt });
+    const run = new Run(rule, model, split, rng, epochs, lr);
     if (from === undefined) {
       run.#evaluate(0);
       return run;
@@ -94,9 +97,9 @@ export class Run {
     return this.losses.length >= this.steps;
   }
 
-  /** From the next step on: what a run that started with it would use there. */
-  setLearningRate(lr: number): void {
-    for (const group of this.model.optimizer.paramGroups) group.lr = (step) => lr * (1 - (step - 1) / this.steps);
+  /** The learning rate at step 1, 2, … */
+  lrAt(step: number): number {
+    return this.lr * (1 - (step - 1) / this.steps);
   }
 
   get parameters(): number {

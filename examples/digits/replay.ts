@@ -1,5 +1,5 @@
 import type { Adam, AdamOptions, AdamW } from "fused-adam";
-import { SHAPES } from "./model.js";
+import { SHAPES } from "../shared/model.js";
 
 /*
  * How much decay does a weight receive, when every weight was asked to decay by the same λ?
@@ -11,9 +11,6 @@ import { SHAPES } from "./model.js";
  *
  * The sum goes over the weight before each step. 1 means: decayed as asked.
  */
-
-/** Starting weights smaller than this are left out: dividing by next to nothing measures rounding, not decay. */
-const SMALLEST_WEIGHT = 0.01;
 
 /** Where a replay has come to, and what it was asked to decay on the way: Σ α · λ · p. */
 export interface Path {
@@ -50,26 +47,4 @@ export class Replay implements Path {
     this.#grad.set(gradient);
     this.optimizer.step();
   }
-}
-
-/** Of weights grouped by their gradients: the weights with one, smallest first, and at the end those that never had any. */
-export function binByGradient(start: Float32Array, rms: Float64Array, binCount: number): Uint32Array[] {
-  const measurable = Uint32Array.from(start.keys()).filter((i) => Math.abs(start[i]!) >= SMALLEST_WEIGHT);
-  const active = measurable.filter((i) => rms[i]! > 0).sort((i, j) => rms[i]! - rms[j]!);
-  const edge = (bin: number) => Math.round((bin * active.length) / binCount);
-  const bins = Array.from({ length: binCount }, (_, bin) => active.subarray(edge(bin), edge(bin + 1)));
-  return [...bins, measurable.filter((i) => rms[i] === 0)];
-}
-
-export interface Spread {
-  readonly median: number;
-  /** 10th and 90th percentile. */
-  readonly low: number;
-  readonly high: number;
-}
-
-export function spread(bin: Uint32Array, values: Float64Array): Spread {
-  const sorted = Float64Array.from(bin, (i) => values[i]!).sort();
-  const at = (share: number) => sorted[Math.round(share * (sorted.length - 1))]!;
-  return { median: at(0.5), low: at(0.1), high: at(0.9) };
 }

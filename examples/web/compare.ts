@@ -1,0 +1,63 @@
+import { type Contender, HYPER } from "./contenders.js";
+
+/** Steps that every contender takes before it is timed, each with another gradient. */
+export const COMMON_STEPS = 8;
+/** How far apart they may end up: this share of α · steps, the farthest that a parameter moves. */
+const AGREEMENT = 1e-4;
+const ROUNDS = 7;
+/** Clocks in browsers are coarse: a round is some hundred ticks long. */
+const ROUND_MILLISECONDS = 60;
+
+/**
+ * The largest difference of a parameter from the first contender's, for each.
+ * @throws Error if one arrives elsewhere: a time would mean nothing then
+ */
+export async function agree(contenders: readonly Contender[]): Promise<number[]> {
+  const ends: Float32Array[] = [];
+  for (const contender of contenders) {
+    await contender.ready?.();
+    for (let gradient = 0; gradient < COMMON_STEPS; gradient++) contender.step(gradient);
+    ends.push(contender.params());
+  }
+  return ends.map((end, i) => {
+    const difference = end.reduce((largest, value, j) => Math.max(largest, Math.abs(value - ends[0]![j]!)), 0);
+    // NaN compares as false, so it is always found.
+    if (!(difference <= AGREEMENT * HYPER.lr * COMMON_STEPS)) {
+      throw new Error(`${contenders[i]!.name} ended ${difference} apart from ${contenders[0]!.name}`);
+    }
+    return difference;
+  });
+}
+
+/** Steps per second, for each. Contenders take turns, so what else the machine does hits all of them alike. */
+export async function time(contenders: readonly Contender[], onProgress: (what: string) => void): Promise<number[]> {
+  const speeds = contenders.map((): number[] => []);
+  // The first round warms up: compilers, and the frequency governor.
+  for (let round = -1; round < ROUNDS; round++) {
+    onProgress(round < 0 ? "Warming up …" : `Round ${round + 1} of ${ROUNDS} …`);
+    for (let turn = 0; turn < contenders.length; turn++) {
+      const i = (turn + round + 1) % contenders.length;
+      const contender = contenders[i]!;
+      await contender.ready?.();
+      const speed = stepsPerSecond(contender);
+      if (round >= 0) speeds[i]!.push(speed);
+    }
+  }
+  return speeds.map((values) => values.sort((a, b) => a - b)[values.length >> 1]!);
+}
+
+function stepsPerSecond(contender: Contender): number {
+  contender.step(0);
+  const start = performance.now();
+  let steps = 0;
+  let batch = 1;
+  let milliseconds = 0;
+  while (milliseconds < ROUND_MILLISECONDS) {
+    for (let i = 0; i < batch; i++) contender.step(0);
+    steps += batch;
+    milliseconds = performance.now() - start;
+    // Looking at the clock takes as long as a small step: the more steps, the rarer.
+    if (milliseconds < ROUND_MILLISECONDS / 4) batch *= 2;
+  }
+  return (1000 * steps) / milliseconds;
+}

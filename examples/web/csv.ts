@@ -1,0 +1,14 @@
+import type { Curves } from "./lossChart.js";
+import { LABELS } from "./protocol.js";
+
+/** A line per step, with all digits: numbers read back are the same to the bit. */
+export function toCsv({ losses, evaluations }: Curves, stepsPerEpoch: number): string {
+  const heldOut = evaluations.map((of) => new Map(of.map(({ epoch, loss }) => [epoch * stepsPerEpoch, loss])));
+  const head = ["step", ...LABELS.map((label) => `${label} training`), ...LABELS.map((label) => `${label} held out`)];
+  const lines = Array.from({ length: losses[0]!.length + 1 }, (_, step) => [
+    step,
+    ...losses.map((values) => values[step - 1] ?? ""),
+    ...heldOut.map((of) => of.get(step) ?? ""),
+  ]);
+  return [head, ...lines].map((line) => `${line.join(",")}\n`).join("");
+}

@@ -1,0 +1,235 @@
+import { toCsv } from "./csv.js";
+import { DecayChart } from "./decayChart.js";
+import { byId, element, LiveTable } from "./dom.js";
+import { count } from "./format.js";
+import { type Curves, LossChart } from "./lossChart.js";
+import { LABELS, type Report, type SavedRun, type State } from "./protocol.js";
+import { Session } from "./session.js";
+import { DEFAULTS, type Settings } from "./settings.js";
+import { SettingsForm } from "./settingsForm.js";
+import { compareSpeed, showSpeed } from "./speed.js";
+import { STYLES } from "./styles.js";
+import * as texts from "./texts.js";
+
+const TRAIN_LABELS: Readonly<Record<State, string>> = {
+  idle: "Start",
+  loading: "Loading …",
+  running: "Pause",
+  paused: "Continue",
+  finished: "Finished",
+};
+
+const none = (): Curves => ({ losses: LABELS.map(() => []), evaluations: LABELS.map(() => []), changes: [] });
+
+let session: Session | undefined;
+let settings: Settings = DEFAULTS;
+let curves = none();
+let at: Extract<Report, { type: "state" }> = {
+  type: "state",
+  state: "idle",
+  step: 0,
+  steps: 0,
+  stepsPerEpoch: 1,
+  engine: { kernel: "", threads: 0 },
+};
+let decay: Extract<Report, { type: "decay" }>["pictures"];
+let saved: SavedRun | undefined;
+let storage: string | undefined;
+let comparing = false;
+
+const runClass = (row: number) => `run ${STYLES[row]!.colour}`;
+const scores = new LiveTable(
+  byId("scores"),
+  "Latest loss and accuracy of each run",
+  ["", "training", "held out", "accuracy"],
+  runClass,
+);
+const epochs = new LiveTable(byId("loss-table"), "Loss after each epoch", [
+  "epoch",
+  ...LABELS.map((label) => `${label}, training`),
+  ...LABELS.map((label) => `${label}, held out`),
+]);
+const decays = new LiveTable(
+  byId("decay-table"),
+  "Decay received as a multiple of the decay asked for, by gradient size",
+  ["", "RMS gradient up to", "median", "10 – 90 %", "weights"],
+);
+const lossChart = new LossChart(byId("loss-plot"));
+const decayChart = new DecayChart(byId("decay-plot"));
+const form = new SettingsForm((key, value) => session?.send({ type: "set", key, value }));
+
+/** Buttons keep the focus when they have nothing to do, so they are not `disabled`. */
+function enable(id: string, enabled: boolean): void {
+  byId(id).setAttribute("aria-disabled", String(!enabled));
+}
+
+function onClick(id: string, act: () => void): void {
+  byId(id).addEventListener("click", () => {
+    if (byId(id).getAttribute("aria-disabled") !== "true") act();
+  });
+}
+
+function say(text: string): void {
+  byId("status").textContent = text;
+}
+
+/** What went wrong stays on the page until it is dismissed, or something of the same kind works. */
+function showError(kind: string, text: string, action: { label: string; run: () => void }): void {
+  clearError(kind);
+  const button = element("button", { type: "button" }, action.label);
+  const notice = element("div", { className: "notice error" }, element("p", {}, text), button);
+  notice.dataset.kind = kind;
+  button.addEventListener("click", () => {
+    notice.remove();
+    action.run();
+  });
+  byId("errors").append(notice);
+}
+
+function clearError(kind: string): void {
+  for (const notice of document.querySelectorAll<HTMLElement>("#errors > div")) {
+    if (notice.dataset.kind === kind) notice.remove();
+  }
+}
+
+function showControls(): void {
+  const { state } = at;
+  const settled = session !== undefined && state !== "loading" && !comparing;
+  byId("train").textContent = TRAIN_LABELS[state];
+  enable("train", settled && state !== "finished");
+  enable("restart", settled && state !== "idle");
+  enable("save", settled && state !== "idle" && storage === undefined);
+  enable("load", settled && saved !== undefined);
+  enable("compare", session !== undefined && !comparing);
+  enable("csv", at.step > 0);
+  const progress = byId<HTMLProgressElement>("progress");
+  progress.max = at.steps || 1;
+  progress.value = at.step;
+  byId("step").textContent = texts.stepText(at);
+  byId("engine").textContent = texts.engineText(at, settings.threads);
+  byId("storage").textContent =
+    storage === undefined ? (saved === undefined ? "" : texts.savedText(saved)) : `Saving is off. ${storage}`;
+}
+
+function showCurves(): void {
+  const final = at.state !== "running";
+  lossChart.show(curves, at.stepsPerEpoch, at.steps || 1000, final);
+  scores.show(texts.scoreRows(curves));
+  epochs.show(texts.epochRows(curves, at.stepsPerEpoch));
+  byId("loss-plot").setAttribute("aria-label", texts.lossText(curves));
+  byId("changes").textContent = texts.changesText(curves.changes);
+  byId("changes").hidden = curves.changes.length === 0;
+}
+
+function showDecay(): void {
+  byId("decay-plot").setAttribute("aria-label", texts.decayText(decay));
+  decayChart.show(decay, at.state !== "running");
+  decays.show(decay === undefined ? [] : texts.decayRows(decay));
+}
+
+function onState(report: typeof at): void {
+  const before = at;
+  at = report;
+  showControls();
+  if (before.state === at.state) return;
+  clearError("train");
+  showCurves();
+  showDecay();
+  if (at.state === "running") say("Training.");
+  if (at.state === "paused") say(`Paused at step ${count(at.step)}.`);
+  if (at.state === "finished") say(`Finished. ${texts.lossText(curves)}`);
+}
+
+function onReport(report: Report): void {
+  switch (report.type) {
+    case "opened":
+      ({ saved, storage } = report);
+      break;
+    case "state":
+      onState(report);
+      break;
+    case "curves":
+      for (const [i, losses] of curves.losses.entries()) {
+        losses.length = report.from;
+        losses.push(...report.losses[i]!);
+      }
+      curves = { ...curves, evaluations: report.evaluations, changes: report.changes };
+      showCurves();
+      break;
+    case "decay":
+      decay = report.pictures;
+      showDecay();
+      break;
+    case "settings":
+      settings = report.settings;
+      form.show(settings);
+      showControls();
+      break;
+    case "refused":
+      form.refuse(report.key, report.message);
+      break;
+    case "saved":
+      saved = report.saved;
+      clearError("save");
+      say(texts.savedText(saved));
+      showControls();
+      break;
+    case "failed":
+      showError(report.request, texts.failureText(report.request, report.message), { label: "Dismiss", run: () => {} });
+      break;
+  }
+}
+
+function open(): void {
+  session = new Session(onReport, (reason) => {
+    session = undefined;
+    at = { ...at, state: "idle", step: 0, steps: 0, engine: { kernel: "", threads: 0 } };
+    showControls();
+    showError("worker", `The worker that trains has failed: ${reason}. What was not saved is lost.`, {
+      label: "Start another worker",
+      run: open,
+    });
+  });
+  curves = none();
+  decay = undefined;
+  showCurves();
+  showDecay();
+  session.send({ type: "open", digits: new URL("digits.bin", document.baseURI).href, settings });
+}
+
+async function compare(): Promise<void> {
+  const length = Number(byId<HTMLSelectElement>("speed-size").value);
+  const status = byId("speed-status");
+  const interrupted = at.state === "running";
+  comparing = true;
+  showControls();
+  if (interrupted) session?.send({ type: "pause" });
+  try {
+    status.textContent = "Preparing …";
+    const { rows, missing } = await compareSpeed({ length, threads: settings.threads }, (what) => {
+      status.textContent = what;
+    });
+    showSpeed(rows, length);
+    status.textContent = ["Done.", ...missing.map((reason) => `Not run: ${reason}.`)].join(" ");
+  } catch (error) {
+    status.textContent = `No comparison: ${error instanceof Error ? error.message : error}.`;
+  }
+  comparing = false;
+  if (interrupted) session?.send({ type: "train" });
+  showControls();
+}
+
+function download(): void {
+  const url = URL.createObjectURL(new Blob([toCsv(curves, at.stepsPerEpoch)], { type: "text/csv" }));
+  element("a", { href: url, download: "loss.csv" }).click();
+  // Not at once: the download begins after this task.
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+}
+
+onClick("train", () => session?.send({ type: at.state === "running" ? "pause" : "train" }));
+for (const type of ["restart", "save", "load"] as const) onClick(type, () => session?.send({ type }));
+onClick("compare", compare);
+onClick("csv", download);
+// Each in a task of its own, so that the page answers in between.
+setTimeout(open);
+setTimeout(() => form.fill(byId<HTMLFormElement>("settings"), settings));

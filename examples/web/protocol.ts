@@ -1,0 +1,48 @@
+import type { Evaluation } from "../shared/run.js";
+import type { Change, Settings } from "./settings.js";
+import type { DecayPictures } from "./trainer.js";
+
+/** The runs, in the order in which they come everywhere. The last one is without decay. */
+export const LABELS = ["AdamW", "Adam + L2", "Adam"] as const;
+
+/** What the page asks of the worker that trains. Requests are done one after the other. */
+export type Request =
+  | { readonly type: "open"; readonly digits: string; readonly settings: Settings }
+  | { readonly type: "train" | "pause" | "restart" | "save" | "load" }
+  | { readonly type: "set"; readonly key: keyof Settings; readonly value: number };
+
+export type State = "idle" | "loading" | "running" | "paused" | "finished";
+
+export interface SavedRun {
+  readonly step: number;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly bytes: number;
+}
+
+/** What the worker says. */
+export type Report =
+  /** `storage` says why nothing can be saved here. */
+  | { readonly type: "opened"; readonly saved?: SavedRun | undefined; readonly storage?: string | undefined }
+  | {
+      readonly type: "state";
+      readonly state: State;
+      readonly step: number;
+      readonly steps: number;
+      readonly stepsPerEpoch: number;
+      readonly engine: { readonly kernel: string; readonly threads: number };
+    }
+  /** Losses from step `from` on, one array per run; what came after `from` before is void. */
+  | {
+      readonly type: "curves";
+      readonly from: number;
+      readonly losses: readonly (readonly number[])[];
+      readonly evaluations: readonly (readonly Evaluation[])[];
+      readonly changes: readonly Change[];
+    }
+  | { readonly type: "decay"; readonly pictures: DecayPictures | undefined }
+  | { readonly type: "settings"; readonly settings: Settings }
+  | { readonly type: "refused"; readonly key: keyof Settings; readonly message: string }
+  | { readonly type: "saved"; readonly saved: SavedRun }
+  /** The request could not be done; everything is as it was before. */
+  | { readonly type: "failed"; readonly request: Request["type"]; readonly message: string };

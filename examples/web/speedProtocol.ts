@@ -1,0 +1,19 @@
+export interface SpeedRequest {
+  /** Parameters to update. */
+  readonly length: number;
+  readonly threads: number;
+}
+
+export interface SpeedRow {
+  readonly name: string;
+  /** Median of the rounds. */
+  readonly stepsPerSecond: number;
+  /** Largest difference of a parameter from the first row's, after the steps that all take from one start. */
+  readonly difference: number;
+}
+
+export type SpeedReport =
+  | { readonly type: "doing"; readonly what: string }
+  /** `missing`: contenders that did not run, and why. */
+  | { readonly type: "done"; readonly rows: readonly SpeedRow[]; readonly missing: readonly string[] }
+  | { readonly type: "failed"; readonly message: string };

@@ -1,0 +1,133 @@
+import type { RunState } from "../shared/run.js";
+import type { SavedRun } from "./protocol.js";
+import type { TrainerState } from "./trainer.js";
+
+/*
+ * A saved training is one file: the length of a JSON header (uint32, little-endian), the header, and the parts whose lengths
+ * it lists. Numbers that a run must get back to the bit go into parts, not into JSON, which knows no NaN.
+ */
+
+const FILE = "fused-adam-demo.run";
+const VERSION = 1;
+/** Losses and checkpoint of three runs, then four arrays of two meters. */
+const PARTS = 3 * 2 + 2 * 4;
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+interface Header extends Pick<TrainerState, "settings" | "changes"> {
+  readonly version: number;
+  readonly step: number;
+  readonly at: number;
+  readonly parts: readonly number[];
+}
+
+/** Why nothing can be saved here, if so. */
+export function storageProblem(): string | undefined {
+  if (!isSecureContext)
+    return "This page was not loaded over HTTPS or from localhost, so the browser offers no storage (OPFS).";
+  if (navigator.storage?.getDirectory === undefined || !("createWritable" in FileSystemFileHandle.prototype)) {
+    return "This browser has no origin private file system (OPFS) that can be written to.";
+  }
+  return undefined;
+}
+
+/** The whole old file is there until the whole new one is. */
+export async function save(state: TrainerState): Promise<SavedRun> {
+  const parts = partsOf(state);
+  const saved = { step: state.runs[0]!.losses.length, at: Date.now() };
+  const { settings, changes } = state;
+  const header: Header = { version: VERSION, ...saved, settings, changes, parts: parts.map(({ length }) => length) };
+  const text = new TextEncoder().encode(JSON.stringify(header));
+  const folder = await navigator.storage.getDirectory();
+  const stream = await (await folder.getFileHandle(FILE, { create: true })).createWritable();
+  try {
+    await stream.write(new Blob([Uint32Array.of(text.length), text, ...parts]));
+  } catch (error) {
+    await stream.abort();
+    throw error;
+  }
+  await stream.close();
+  return { ...saved, bytes: 4 + text.length + parts.reduce((sum, { length }) => sum + length, 0) };
+}
+
+/** What is saved, without reading all of it. */
+export async function findSaved(): Promise<SavedRun | undefined> {
+  const file = await open();
+  if (file === undefined) return undefined;
+  const { step, at } = (await readHeader(file)).header;
+  return { step, at, bytes: file.size };
+}
+
+export async function load(): Promise<TrainerState> {
+  const file = await open();
+  if (file === undefined) throw new Error("nothing is saved here");
+  const { header, end } = await readHeader(file);
+  const bytes = new Uint8Array(await file.slice(end).arrayBuffer());
+  const length = header.parts.reduce((sum, part) => sum + part, 0);
+  if (header.parts.length !== PARTS || length !== bytes.length) throw new Error("the saved run is not whole");
+  let at = 0;
+  return stateOf(
+    header,
+    header.parts.map((part) => {
+      at += part;
+      return bytes.slice(at - part, at);
+    }),
+  );
+}
+
+/** The file; none, or an empty one that was never closed, is nothing saved. */
+async function open(): Promise<File | undefined> {
+  const folder = await navigator.storage.getDirectory();
+  try {
+    const file = await (await folder.getFileHandle(FILE)).getFile();
+    return file.size > 0 ? file : undefined;
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "NotFoundError") return undefined;
+    throw error;
+  }
+}
+
+async function readHeader(file: File): Promise<{ header: Header; end: number }> {
+  const prefix = await file.slice(0, 4).arrayBuffer();
+  const end = 4 + (prefix.byteLength === 4 ? new DataView(prefix).getUint32(0, true) : 0);
+  if (end === 4 || end > file.size) throw new Error("the saved run is not whole");
+  const header = JSON.parse(await file.slice(4, end).text()) as Header;
+  if (header.version !== VERSION) throw new Error(`the saved run has version ${header.version}, not ${VERSION}`);
+  return { header, end };
+}
+
+function partsOf({ runs, meters }: TrainerState): Bytes[] {
+  const bytes = ({ buffer, byteOffset, byteLength }: Float64Array): Bytes =>
+    new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+  return [
+    ...runs.flatMap((run) => [bytes(numbersOf(run)), run.checkpoint]),
+    ...meters.flatMap((meter) => [meter.gradientMean, meter.received, meter.asked, meter.squares].map(bytes)),
+  ];
+}
+
+function stateOf({ settings, changes }: Header, parts: readonly Bytes[]): TrainerState {
+  const floats = ({ buffer }: Bytes) => new Float64Array(buffer);
+  return {
+    settings,
+    changes,
+    runs: [0, 2, 4].map((i) => runOf(floats(parts[i]!), parts[i + 1]!)),
+    meters: [6, 10].map((i) => {
+      const [gradientMean, received, asked, squares] = parts.slice(i, i + 4).map(floats);
+      return { gradientMean: gradientMean!, received: received!, asked: asked!, squares: squares! };
+    }),
+  };
+}
+
+function numbersOf({ mean, losses, evaluations }: RunState): Float64Array {
+  const flat = evaluations.flatMap(({ epoch, loss, accuracy }) => [epoch, loss, accuracy]);
+  return Float64Array.from([mean, losses.length, ...losses, ...flat]);
+}
+
+function runOf(numbers: Float64Array, checkpoint: Bytes): RunState {
+  const end = 2 + numbers[1]!;
+  const evaluations = [];
+  for (let i = end; i + 2 < numbers.length; i += 3) {
+    evaluations.push({ epoch: numbers[i]!, loss: numbers[i + 1]!, accuracy: numbers[i + 2]! });
+  }
+  return { mean: numbers[0]!, losses: [...numbers.subarray(2, end)], evaluations, checkpoint };
+}

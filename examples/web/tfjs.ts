@@ -1,0 +1,19 @@
+/** What the comparison needs of TensorFlow.js, in a chunk of its own that is fetched when it is wanted. */
+import "@tensorflow/tfjs-backend-cpu";
+import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
+import plain from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url";
+import simd from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url";
+import { env } from "@tensorflow/tfjs-core";
+
+export { setBackend, tensor1d, train, variable, version_core } from "@tensorflow/tfjs-core";
+
+/** To be called before a backend is chosen. */
+export function configureWasm(): void {
+  // One thread, like the others. With several it would start workers of its own from within this one.
+  env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);
+  setWasmPaths({
+    "tfjs-backend-wasm.wasm": plain,
+    "tfjs-backend-wasm-simd.wasm": simd,
+    "tfjs-backend-wasm-threaded-simd.wasm": simd,
+  });
+}

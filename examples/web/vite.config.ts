@@ -1,0 +1,48 @@
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { defineConfig, type Plugin } from "vite";
+import { loadDigits } from "../shared/digits.js";
+import { HELD_OUT_SIZE, SEED, TRAIN_SIZE } from "../shared/task.js";
+import { encodeSplit } from "./compact.js";
+
+/** What a server must send for threads: with these a page is cross-origin isolated and may share memory. */
+const ISOLATION = {
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Embedder-Policy": "require-corp",
+};
+
+/** `digits.bin`: made when it is asked for, or written beside the page. */
+function digits(): Plugin {
+  const make = () => gzipSync(encodeSplit(loadDigits(TRAIN_SIZE, HELD_OUT_SIZE, SEED)), { level: 9 });
+  return {
+    name: "digits",
+    configureServer({ middlewares }) {
+      middlewares.use("/digits.bin", (_request, response) => response.end(make()));
+    },
+    generateBundle() {
+      this.emitFile({ type: "asset", fileName: "digits.bin", source: make() });
+    },
+  };
+}
+
+/** `_headers`: the isolation headers in the form that several static hosts read. */
+function headersFile(): Plugin {
+  const lines = Object.entries(ISOLATION).map(([name, value]) => `  ${name}: ${value}\n`);
+  return {
+    name: "headers-file",
+    generateBundle() {
+      this.emitFile({ type: "asset", fileName: "_headers", source: `/*\n${lines.join("")}` });
+    },
+  };
+}
+
+export default defineConfig({
+  root: fileURLToPath(new URL(".", import.meta.url)),
+  // Relative: the built page runs in any folder of any host.
+  base: "./",
+  plugins: [digits(), headersFile()],
+  worker: { format: "es" },
+  server: { headers: ISOLATION },
+  preview: { headers: ISOLATION },
+  build: { outDir: fileURLToPath(new URL("../../build/demo", import.meta.url)), emptyOutDir: true },
+});

@@ -47,6 +47,10 @@ export class DecayChart {
     );
   }
 
+  load(): void {
+    this.#plot.load();
+  }
+
   show(pictures: DecayPictures | undefined, final: boolean): void {
     this.#runs = pictures?.runs ?? [];
     const points = this.#runs.flatMap(({ bins }, run) =>

@@ -63,6 +63,10 @@ export class LossChart {
     );
   }
 
+  load(): void {
+    this.#plot.load();
+  }
+
   show({ losses, evaluations, changes }: Curves, stepsPerEpoch: number, steps: number, final: boolean): void {
     this.#changes = changes;
     this.#steps = steps;

@@ -41,18 +41,17 @@ const runClass = (row: number) => `run ${STYLES[row]!.colour}`;
 const scores = new LiveTable(
   byId("scores"),
   "Latest loss and accuracy of each run",
-  ["", "training", "held out", "accuracy"],
+  ["run", "training", "held out", "accuracy"],
   runClass,
 );
 const epochs = new LiveTable(byId("loss-table"), "Loss after each epoch", [
   "epoch",
-  ...LABELS.map((label) => `${label}, training`),
-  ...LABELS.map((label) => `${label}, held out`),
+  ...["training", "held out"].flatMap((part) => LABELS.map((label) => `${label.replaceAll(" ", "\u00a0")}, ${part}`)),
 ]);
 const decays = new LiveTable(
   byId("decay-table"),
   "Decay received as a multiple of the decay asked for, by gradient size",
-  ["", "RMS gradient up to", "median", "10 – 90 %", "weights"],
+  ["run", "RMS gradient up to", "median", "10 – 90 %", "weights"],
 );
 const lossChart = new LossChart(byId("loss-plot"));
 const decayChart = new DecayChart(byId("decay-plot"));
@@ -132,10 +131,12 @@ function onState(report: typeof at): void {
   at = report;
   showControls();
   if (before.state === at.state) return;
-  clearError("train");
   showCurves();
   showDecay();
-  if (at.state === "running") say("Training.");
+  if (at.state === "running") {
+    for (const kind of ["train", "restart", "load"]) clearError(kind);
+    say("Training.");
+  }
   if (at.state === "paused") say(`Paused at step ${count(at.step)}.`);
   if (at.state === "finished") say(`Finished. ${texts.lossText(curves)}`);
 }
@@ -144,6 +145,7 @@ function onReport(report: Report): void {
   switch (report.type) {
     case "opened":
       ({ saved, storage } = report);
+      loadCharts();
       break;
     case "state":
       onState(report);
@@ -180,9 +182,15 @@ function onReport(report: Report): void {
   }
 }
 
+function loadCharts(): void {
+  lossChart.load();
+  decayChart.load();
+}
+
 function open(): void {
   session = new Session(onReport, (reason) => {
     session = undefined;
+    loadCharts();
     at = { ...at, state: "idle", step: 0, steps: 0, engine: { kernel: "", threads: 0 } };
     showControls();
     showError("worker", `The worker that trains has failed: ${reason}. What was not saved is lost.`, {
@@ -192,6 +200,7 @@ function open(): void {
   });
   curves = none();
   decay = undefined;
+  showControls();
   showCurves();
   showDecay();
   session.send({ type: "open", digits: new URL("digits.bin", document.baseURI).href, settings });

@@ -21,6 +21,7 @@ export type PlotOptions = Omit<uPlot.Options, "width" | "height">;
 /** A chart that follows its host's width and the theme, and draws the newest data at most once a frame. */
 export class Plot {
   #plot: uPlot | undefined;
+  #loading = false;
   #data: uPlot.AlignedData;
   #waiting = false;
   #drawnAt = Number.NEGATIVE_INFINITY;
@@ -31,10 +32,16 @@ export class Plot {
     empty: uPlot.AlignedData,
   ) {
     this.#data = empty;
+  }
+
+  /** Makes the chart, the first time. Until then nothing is drawn. */
+  load(): void {
+    if (this.#loading) return;
+    this.#loading = true;
     // The library and each chart in tasks of their own: they take longer than drawing ever does again.
     import("uplot").then(
       (library) => setTimeout(() => this.#create(library.default)),
-      (error: Error) => host.append(`The chart library could not be loaded: ${error.message}`),
+      (error: Error) => this.host.append(`The chart library could not be loaded: ${error.message}`),
     );
   }
 

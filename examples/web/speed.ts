@@ -44,7 +44,7 @@ export function showSpeed(rows: readonly SpeedRow[], length: number): void {
   showTable(
     byId("speed-table"),
     caption,
-    ["", "steps per second", "ns per parameter", "difference after 8 steps"],
+    ["optimizer", "steps per second", "ns per parameter", "difference after 8 steps"],
     cells,
   );
 }

@@ -12,6 +12,11 @@ const CURVES_EVERY = 200;
 /** Sorting the weights by their gradients takes some 10 ms. */
 const DECAY_EVERY = 700;
 
+// A process loads what it knows of languages when Intl is first used, which takes longer than a frame. The page's charts use
+// it, and find it loaded when they wait for this worker.
+new Intl.NumberFormat();
+new Intl.DateTimeFormat().resolvedOptions();
+
 const report = (message: Report) => postMessage(message);
 
 let digits = "";

@@ -1,10 +1,12 @@
 /** What the page is made of, where no browser is needed: its data, its measurement of decay, exact resume, the comparison. */
 import { gunzipSync, gzipSync } from "node:zlib";
+import { Adam } from "fused-adam";
 import { describe, expect, test } from "vitest";
 import { CLASSES, type Dataset, PIXELS, type Split } from "../../examples/shared/data.js";
 import { loadDigits } from "../../examples/shared/digits.js";
 import { initialValues } from "../../examples/shared/model.js";
 import { createRng } from "../../examples/shared/rng.js";
+import { Run } from "../../examples/shared/run.js";
 import { SEED } from "../../examples/shared/task.js";
 import { decodeSplit, encodeSplit } from "../../examples/web/compact.js";
 import { agree, COMMON_STEPS } from "../../examples/web/compare.js";
@@ -116,8 +118,37 @@ describe("what decay did", () => {
     const [adamW, , adam] = trainer.runs.map((run) => run.model.optimizer.paramGroups);
     expect(adamW!.map(({ weightDecay }) => weightDecay)).toEqual([0.3, 0]);
     expect(adam!.map(({ weightDecay }) => weightDecay)).toEqual([0, 0]);
+
+    // Nothing is left of the decay that was asked for before.
+    trainer.configure({ ...DEFAULTS, weightDecay: 0 });
+    trainer.advance();
+    for (const { bins } of trainer.decay()!.runs) {
+      expect(bins.every(({ median }) => !Number.isFinite(median))).toBe(true);
+    }
     trainer.dispose();
   });
+});
+
+test("an epoch shows every image once, in another order each time", async () => {
+  const seen: number[] = [];
+  const labels = new Proxy(split.train.labels, {
+    get(target, key) {
+      const index = Number(key);
+      if (Number.isInteger(index)) seen.push(index);
+      return Reflect.get(target, key);
+    },
+  });
+  const rule = { label: "Adam", optimizer: Adam, weightDecay: 0 };
+  const run = await Run.create(rule, { ...split, train: { ...split.train, labels } }, { epochs: 2, seed: 1, lr: 1e-3 });
+  while (!run.finished) run.step();
+  run.dispose();
+  // Each image's label is read twice, forward and backward.
+  const shown = seen.filter((_, i) => i % 2 === 0);
+  const [first, second] = [shown.slice(0, 96), shown.slice(96)];
+  for (const epoch of [first, second]) {
+    expect([...epoch].sort((a, b) => a - b)).toEqual(Array.from({ length: 96 }, (_, i) => i));
+  }
+  expect(first).not.toEqual(second);
 });
 
 describe("resume", () => {

@@ -117,10 +117,8 @@ describe.skipIf(!existsSync(CHROMIUM))("the page, in Chromium", () => {
     test("no long-task entry (above 50 ms on the clock), from loading the page on", ({ skip }) => {
       const { share, longTasks } = run.mainThread;
       const percent = Math.round(100 * share);
-      skip(
-        share < 0.75,
-        `the main thread had the processor for ${percent} % of the time its tasks took: a busy machine`,
-      );
+      const busy = `${longTasks.length} entries, but tasks had the processor for ${percent} % of their time: a busy machine`;
+      skip(longTasks.length > 0 && share < 0.75, busy);
       expect(longTasks).toEqual([]);
     });
 

@@ -224,7 +224,7 @@ async function compare(): Promise<void> {
     status.textContent = `No comparison: ${error instanceof Error ? error.message : error}.`;
   }
   comparing = false;
-  if (interrupted) session?.send({ type: "train" });
+  if (interrupted && at.state === "paused") session?.send({ type: "train" });
   showControls();
 }
 

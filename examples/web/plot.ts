@@ -41,7 +41,11 @@ export class Plot {
     // The library and each chart in tasks of their own: they take longer than drawing ever does again.
     import("uplot").then(
       (library) => setTimeout(() => this.#create(library.default)),
-      (error: Error) => this.host.append(`The chart library could not be loaded: ${error.message}`),
+      (error: Error) => {
+        // An image's content is not read out, this is text.
+        this.host.removeAttribute("role");
+        this.host.append(`The chart library could not be loaded: ${error.message}`);
+      },
     );
   }
 

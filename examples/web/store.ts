@@ -3,12 +3,13 @@ import type { SavedRun } from "./protocol.js";
 import type { TrainerState } from "./trainer.js";
 
 /*
- * A saved training is one file: the length of a JSON header (uint32, little-endian), the header, and the parts whose lengths
- * it lists. Numbers that a run must get back to the bit go into parts, not into JSON, which knows no NaN.
+ * A saved training is one file: the SHA-256 of all that follows, the length of a JSON header (uint32, little-endian), the
+ * header, and the parts whose lengths it lists. Numbers that a run must get back to the bit go into parts, not into JSON, which knows no NaN.
  */
 
 const FILE = "fused-adam-demo.run";
 const VERSION = 1;
+const DIGEST = 32;
 /** Losses and checkpoint of three runs, then four arrays of two meters. */
 const PARTS = 3 * 2 + 2 * 4;
 
@@ -41,13 +42,14 @@ export async function save(state: TrainerState): Promise<SavedRun> {
   const folder = await navigator.storage.getDirectory();
   const stream = await (await folder.getFileHandle(FILE, { create: true })).createWritable();
   try {
-    await stream.write(new Blob([Uint32Array.of(text.length), text, ...parts]));
+    const content = new Blob([Uint32Array.of(text.length), text, ...parts]);
+    await stream.write(new Blob([await digest(content), content]));
   } catch (error) {
     await stream.abort();
     throw error;
   }
   await stream.close();
-  return { ...saved, bytes: 4 + text.length + parts.reduce((sum, { length }) => sum + length, 0) };
+  return { ...saved, bytes: DIGEST + 4 + text.length + parts.reduce((sum, { length }) => sum + length, 0) };
 }
 
 /** What is saved, without reading all of it. */
@@ -60,11 +62,14 @@ export async function findSaved(): Promise<SavedRun | undefined> {
 
 export async function load(): Promise<TrainerState> {
   const file = await open();
-  if (file === undefined) throw new Error("nothing is saved here");
+  if (file === undefined) throw new Error("there is none");
+  const wanted = new Uint8Array(await file.slice(0, DIGEST).arrayBuffer());
+  const found = await digest(file.slice(DIGEST));
+  if (wanted.length !== DIGEST || wanted.some((byte, i) => byte !== found[i])) throw new Error("it was damaged");
   const { header, end } = await readHeader(file);
   const bytes = new Uint8Array(await file.slice(end).arrayBuffer());
   const length = header.parts.reduce((sum, part) => sum + part, 0);
-  if (header.parts.length !== PARTS || length !== bytes.length) throw new Error("the saved run is not whole");
+  if (header.parts.length !== PARTS || length !== bytes.length) throw new Error("it is not whole");
   let at = 0;
   return stateOf(
     header,
@@ -88,12 +93,17 @@ async function open(): Promise<File | undefined> {
 }
 
 async function readHeader(file: File): Promise<{ header: Header; end: number }> {
-  const prefix = await file.slice(0, 4).arrayBuffer();
-  const end = 4 + (prefix.byteLength === 4 ? new DataView(prefix).getUint32(0, true) : 0);
-  if (end === 4 || end > file.size) throw new Error("the saved run is not whole");
-  const header = JSON.parse(await file.slice(4, end).text()) as Header;
-  if (header.version !== VERSION) throw new Error(`the saved run has version ${header.version}, not ${VERSION}`);
+  const start = DIGEST + 4;
+  const prefix = await file.slice(DIGEST, start).arrayBuffer();
+  const end = start + (prefix.byteLength === 4 ? new DataView(prefix).getUint32(0, true) : 0);
+  if (end === start || end > file.size) throw new Error("it is not whole");
+  const header = JSON.parse(await file.slice(start, end).text()) as Header;
+  if (header.version !== VERSION) throw new Error(`it has version ${header.version}, not ${VERSION}`);
   return { header, end };
+}
+
+async function digest(content: Blob): Promise<Bytes> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", await content.arrayBuffer()));
 }
 
 function partsOf({ runs, meters }: TrainerState): Bytes[] {

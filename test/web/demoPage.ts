@@ -34,7 +34,10 @@ export class DemoPage {
   }
 
   async click(name: string): Promise<void> {
-    await this.page.getByRole("button", { name, exact: true }).and(this.page.locator("[aria-disabled=false]")).click();
+    await this.page
+      .getByRole("button", { name, exact: true })
+      .and(this.page.locator(":not([aria-disabled=true])"))
+      .click();
   }
 
   async text(id: string): Promise<string> {

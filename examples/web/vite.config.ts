@@ -42,6 +42,16 @@ export default defineConfig({
   base: "./",
   plugins: [digits(), headersFile()],
   worker: { format: "es" },
+  // What workers import is found only when they do, and a page that is reloaded then has lost its training.
+  optimizeDeps: {
+    include: [
+      "@assemblyscript/loader",
+      "@tensorflow/tfjs-backend-cpu",
+      "@tensorflow/tfjs-backend-wasm",
+      "@tensorflow/tfjs-core",
+      "uplot",
+    ],
+  },
   server: { headers: ISOLATION },
   preview: { headers: ISOLATION },
   build: { outDir: fileURLToPath(new URL("../../build/demo", import.meta.url)), emptyOutDir: true },

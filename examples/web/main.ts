@@ -164,7 +164,7 @@ function onReport(report: Report): void {
       break;
     case "settings":
       settings = report.settings;
-      form.show(settings);
+      form.show(settings, report.key);
       showControls();
       break;
     case "refused":

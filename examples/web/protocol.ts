@@ -41,7 +41,8 @@ export type Report =
       readonly changes: readonly Change[];
     }
   | { readonly type: "decay"; readonly pictures: DecayPictures | undefined }
-  | { readonly type: "settings"; readonly settings: Settings }
+  /** `key`: the one that was asked to change; without it any may have. */
+  | { readonly type: "settings"; readonly settings: Settings; readonly key?: keyof Settings | undefined }
   | { readonly type: "refused"; readonly key: keyof Settings; readonly message: string }
   | { readonly type: "saved"; readonly saved: SavedRun }
   /** The request could not be done; everything is as it was before. */

@@ -48,9 +48,10 @@ export class SettingsForm {
     this.show(settings);
   }
 
-  /** What holds now. */
-  show(settings: Settings): void {
+  /** What holds now: for all fields, or for one, and then whatever is being typed into others stays. */
+  show(settings: Settings, only?: keyof Settings): void {
     for (const [key, control] of this.#controls) {
+      if (only !== undefined && key !== only) continue;
       const { stops } = FIELDS[key];
       control.number.value = String(settings[key]);
       control.slider.value = String(nearest(stops, settings[key]));

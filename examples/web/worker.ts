@@ -161,7 +161,7 @@ async function change(key: keyof Settings, value: number): Promise<void> {
   } else {
     trainer?.configure(settings);
   }
-  report({ type: "settings", settings });
+  report({ type: "settings", settings, key });
   if (trainer !== undefined && state !== "running") reportCurves();
 }
 

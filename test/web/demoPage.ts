@@ -17,14 +17,7 @@ export class DemoPage {
     page.on("pageerror", (error) => this.errors.push(String(error)));
   }
 
-  static async open(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<DemoPage> {
-    const demo = await DemoPage.prepare(browser, options);
-    await demo.page.goto(url);
-    return demo;
-  }
-
-  /** A tab that has not gone anywhere yet. */
-  static async prepare(browser: Browser, options: BrowserContextOptions = {}): Promise<DemoPage> {
+  static async create(browser: Browser, options: BrowserContextOptions = {}): Promise<DemoPage> {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
     return new DemoPage(context, await context.newPage());
   }

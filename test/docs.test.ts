@@ -49,6 +49,7 @@ const COMMANDS: Record<string, string> = {
   "npm run check": "contains this",
   "npm run bench": "measures for minutes, and speed is no matter for tests",
   "npm run demo": "trains for minutes; examples/digits checks its own results",
+  "npm run demo:web": "serves until it is stopped; test/web builds the page and uses it",
   "npm run docs": "is part of `npm run check`",
   "npm run pack:check": "is part of `npm run check`",
   "npx fused-adam inspect run.safetensors": "test/checkpoint/inspect.test.ts runs it",

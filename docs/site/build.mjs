@@ -1,7 +1,9 @@
 // Builds the documentation site into build/site: pages gathered in build/pages, the reference made from the docstrings, all of it
-// typeset and linked by VitePress, and every link in the result followed. `DOCS_BASE=/folder/` for a site that is not at the root.
+// typeset and linked by VitePress, the demo's page in demo/, and every link in the result followed. `DOCS_BASE=/folder/` for a site
+// that is not at the root.
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { NAV, pageOf } from "./nav.mjs";
 
@@ -16,6 +18,13 @@ await writeReference(PAGES, "api");
 execFileSync(process.execPath, [`${here}/node_modules/vitepress/bin/vitepress.js`, "build", here], {
   stdio: "inherit",
 });
+execFileSync(
+  process.execPath,
+  ["node_modules/vite/bin/vite.js", "build", "examples/web", "--outDir", resolve("build/site/demo")],
+  {
+    stdio: "inherit",
+  },
+);
 const { checkLinks } = await import("./links.mjs");
 const { pages, links } = checkLinks("build/site", process.env.DOCS_BASE ?? "/");
 console.log(`build/site: ${pages} pages, ${links} links between them`);

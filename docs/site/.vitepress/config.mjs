@@ -85,6 +85,7 @@ export default defineConfig({
     nav: [
       { text: "Quick start", link: "/quickstart" },
       { text: "Reference", link: "/api/" },
+      { text: "Demo", link: "/demo/", target: "_self" },
       { text: "GitHub", link: REPOSITORY },
     ],
     sidebar: {

@@ -51,6 +51,9 @@ const { outputFiles } = buildSync({
 });
 generate("worker", `export const WORKER = ${JSON.stringify(outputFiles[0].text.trim())};\n`);
 
+const { version } = JSON.parse(readFileSync("package.json", "utf8"));
+generate("version", `export const VERSION = "${version}";\n`);
+
 const formats = {
   esm: { type: "module", flags: ["--module", "nodenext"] },
   cjs: { type: "commonjs", flags: ["--module", "commonjs", "--moduleResolution", "bundler"] },

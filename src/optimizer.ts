@@ -1,5 +1,6 @@
 import { Arena } from "./arena.js";
 import { fail, failType, show } from "./errors.js";
+import { VERSION } from "./generated/version.js";
 import { Group, type Tensor } from "./group.js";
 import { ADAM_DEFAULTS, ADAMW_DEFAULTS, readStep } from "./options.js";
 import { checkPlacement, type GroupSpec, type Pointers, readGroup } from "./params.js";
@@ -23,10 +24,11 @@ import type {
 const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for("Symbol.dispose");
 
 /**
- * Key of the method by which this package's other entry points reach an optimizer's tensors.
+ * Key of the method by which this package's other entry points reach an optimizer's tensors. Registered, for a program may hold the
+ * package twice, as ESM and CommonJS or bundled into two libraries; with the version, for only these two are sure to fit together.
  * @internal
  */
-export const EXCLUSIVELY = Symbol("exclusively");
+export const EXCLUSIVELY: unique symbol = Symbol.for(`fused-adam ${VERSION} exclusively`);
 
 type Core = Pick<Setup, "hyper" | "arena" | "memory"> & { readonly stepper: Stepper; readonly runner: Runner };
 /** Whether an optimizer's state is that of whole steps. */

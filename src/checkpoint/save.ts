@@ -1,5 +1,6 @@
 import { fail, failType } from "../errors.js";
 import { checkFinite } from "../float32.js";
+import { VERSION } from "../generated/version.js";
 import type { Group, Tensor } from "../group.js";
 import { EXCLUSIVELY, type Optimizer, type Wholeness } from "../optimizer.js";
 import { checkBoolean, checkObject, own } from "../options.js";
@@ -9,9 +10,11 @@ import { momentsOf, readGroupState } from "../stateDict.js";
 import type { KernelKind } from "../types.js";
 import { DIGITS_AT, hashAround, writeMetadata } from "./format.js";
 
-/** Runs with an optimizer's groups while it is busy. @throws TypeError for what is no optimizer of this package */
+/** Runs with an optimizer's groups while it is busy. @throws TypeError for what is no optimizer of this version of the package */
 export function exclusively<T>(optimizer: Optimizer, run: (groups: readonly Group[], whole: Wholeness) => T): T {
-  if (typeof optimizer?.[EXCLUSIVELY] !== "function") failType("optimizer", "an Adam or an AdamW", optimizer);
+  if (typeof optimizer?.[EXCLUSIVELY] !== "function") {
+    failType("optimizer", `an Adam or an AdamW of fused-adam ${VERSION}`, optimizer);
+  }
   return optimizer[EXCLUSIVELY](run);
 }
 

@@ -1,9 +1,10 @@
 /**
- * Learning rates as functions of the step t = 1, 2, …: pure, so a resumed run needs nothing but t. The ones that use `Math.cos`
- * may differ between engines in the last bit of a float64, which a float32 step all but never sees.
+ * Learning rates as functions of the step t = 1, 2, …: pure, so a resumed run needs nothing but t, and of operations that IEEE 754
+ * fixes, so that every engine has the same.
  *
  * @packageDocumentation
  */
+import { cosPi } from "./cosine.js";
 import { fail, failType } from "./errors.js";
 import { checkCount, checkNonNegative, checkObject, own } from "./options.js";
 import type { Schedule } from "./types.js";
@@ -83,7 +84,7 @@ export function cosine(options: {
   const steps = checkCount("steps", own(options, "steps"));
   const least = own(options, "min");
   const min = least === undefined ? 0 : checkNonNegative("min", least);
-  return (step) => (step >= steps ? min : min + (lr - min) * 0.5 * (1 + Math.cos((Math.PI * step) / steps)));
+  return (step) => (step >= steps ? min : min + (lr - min) * 0.5 * (1 + cosPi(step, steps)));
 }
 
 /**

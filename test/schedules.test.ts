@@ -3,6 +3,7 @@ import { AdamW } from "fused-adam";
 import { chain, constant, cosine, linear, linearWarmup, type Schedule, warmupStableDecay } from "fused-adam/schedules";
 import { describe, expect, it } from "vitest";
 import { caught, type Expected, expectError, polluted, rangeError, typeError, wrong } from "./support/api.js";
+import { exactCosine } from "./support/exactCosine.js";
 import { dyadic, Model } from "./support/model.js";
 
 const at = (schedule: Schedule, ...steps: number[]) => steps.map((step) => schedule(step));
@@ -41,6 +42,16 @@ describe("values", () => {
     expect(cosine({ lr: 1, steps: 3 })(1)).toBeCloseTo(0.75, 15);
     expect(cosine({ lr: 3, steps: 1 })(1)).toBe(0);
     for (let step = 1; step < 100; step++) expect(schedule(step + 1)).toBeLessThan(schedule(step));
+  });
+
+  it("lr 2's cosine is within 2^-51 of the exact one: 9 lengths, up to 500 steps of each", () => {
+    for (const steps of [1, 2, 3, 4, 7, 100, 977, 123457, LAST]) {
+      const schedule = cosine({ lr: 2, steps });
+      for (let i = 1; i < Math.min(steps, 500); i++) {
+        const step = steps <= 500 ? i : Math.floor((steps / 500) * i);
+        expect(Math.abs(schedule(step) - 1 - exactCosine(step, steps)), `${step} of ${steps}`).toBeLessThan(2 ** -51);
+      }
+    }
   });
 
   it("warmupStableDecay: up, flat, down, each as long as asked", () => {
@@ -102,7 +113,7 @@ describe("in an optimizer", () => {
     const lr = chain([[linearWarmup({ lr: 0.5, steps: 4 }), 4], [cosine({ lr: 0.5, steps: 8, min: 0.125 })]]);
     const expected = (t: number) => {
       if (t <= 4) return t === 4 ? 0.5 : 0.5 * (t / 4);
-      return t >= 12 ? 0.125 : 0.125 + 0.375 * 0.5 * (1 + Math.cos((Math.PI * (t - 4)) / 8));
+      return t >= 12 ? 0.125 : 0.125 + 0.375 * 0.5 * (1 + exactCosine(t - 4, 8));
     };
     const optimizer = AdamW.createSync(params, { lr });
     const model = new Model("adamw", params, { lr: expected });

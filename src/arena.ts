@@ -1,3 +1,4 @@
+import { bare } from "./bare.js";
 import { fail } from "./errors.js";
 import { type GroupSpec, NONE, type Pointers, regionCount } from "./params.js";
 
@@ -103,7 +104,7 @@ function createMemory(bytes: number, shared: boolean): WebAssembly.Memory {
   const initial = Math.ceil(bytes / PAGE);
   try {
     if (shared) return createShared(initial);
-    if (typeof WebAssembly === "object") return new WebAssembly.Memory({ initial });
+    if (typeof WebAssembly === "object") return new WebAssembly.Memory(bare({ initial }));
     return new HeapMemory(initial) as LinearMemory as WebAssembly.Memory;
   } catch (cause) {
     outOfMemory(bytes, cause);
@@ -114,7 +115,7 @@ function createMemory(bytes: number, shared: boolean): WebAssembly.Memory {
 function createShared(initial: number): WebAssembly.Memory {
   for (let maximum = LIMIT / PAGE; ; maximum = Math.max(initial, maximum / 2)) {
     try {
-      return new WebAssembly.Memory({ initial, maximum, shared: true });
+      return new WebAssembly.Memory(bare({ initial, maximum, shared: true }));
     } catch (error) {
       if (maximum === initial) throw error;
     }

@@ -1,3 +1,5 @@
+import { bare } from "./bare.js";
+
 /** Stable identifiers, one per way of failing. Messages may be reworded; these may not. */
 export type ErrorCode =
   /** TypeError: a value of another type. */
@@ -76,8 +78,10 @@ export function fail(
   cause?: unknown,
 ): never {
   const error = new Class(`${JSON.stringify(label)}: expected ${expected}, got ${got}`);
-  Object.defineProperty(error, "code", { value: code, enumerable: true });
-  if (cause !== undefined) Object.defineProperty(error, "cause", { value: cause, configurable: true, writable: true });
+  Object.defineProperty(error, "code", bare({ value: code, enumerable: true }));
+  if (cause !== undefined) {
+    Object.defineProperty(error, "cause", bare({ value: cause, configurable: true, writable: true }));
+  }
   throw error;
 }
 

@@ -1,4 +1,5 @@
 import { padded } from "./arena.js";
+import { bare } from "./bare.js";
 import { fail } from "./errors.js";
 import { ADAM_KEYS, CHECKS, checkNonNegative, type Hyper } from "./options.js";
 import { type GroupSpec, type ParamSpec, type Pointers, REGIONS, regionCount } from "./params.js";
@@ -121,7 +122,7 @@ export class Group {
 function liveView(group: Group, guard: () => void): LiveGroup {
   const view = { params: Object.freeze(group.tensors.map(({ name }) => name)) };
   for (const key of ADAM_KEYS) {
-    Object.defineProperty(view, key, {
+    const accessors = bare({
       enumerable: true,
       get: () => group.hyper[key],
       set(value: unknown) {
@@ -134,6 +135,7 @@ function liveView(group: Group, guard: () => void): LiveGroup {
         Object.assign(group.hyper, { [key]: checked });
       },
     });
+    Object.defineProperty(view, key, accessors);
   }
   return Object.freeze(view) as LiveGroup;
 }

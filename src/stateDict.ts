@@ -1,3 +1,4 @@
+import { bare } from "./bare.js";
 import { fail, failMismatch, failType, show } from "./errors.js";
 import { checkFinite, checkFloat32Array } from "./float32.js";
 import type { Group, Tensor } from "./group.js";
@@ -46,7 +47,11 @@ export function readState(groups: readonly Group[]): StateDict {
       const entry = { step: tensor.step } as ParamState;
       for (const { region, key } of momentsOf(group)) entry[key] = tensor.view(region).slice();
       // Not by assignment: a parameter may be called "__proto__".
-      Object.defineProperty(state, tensor.name, { value: entry, enumerable: true, configurable: true, writable: true });
+      Object.defineProperty(
+        state,
+        tensor.name,
+        bare({ value: entry, enumerable: true, configurable: true, writable: true }),
+      );
     }
   }
   return { state, param_groups: groups.map(readGroupState) };

@@ -1,7 +1,7 @@
-import { instantiateSync } from "@assemblyscript/loader";
 import { fail } from "./errors.js";
 import { MODULES, SHARED_IMPORT, UNSHARED_IMPORT } from "./generated/modules.js";
 import { type Kernels, kernelsFrom } from "./kernels.js";
+import { instantiate } from "./loader.js";
 import { scalarKernels } from "./scalar.js";
 import type { KernelChoice, KernelKind } from "./types.js";
 import { warnOnce } from "./warn.js";
@@ -44,8 +44,7 @@ export function isShared(memory: WebAssembly.Memory): boolean {
 /** Kernels over `memory`: the module's, or without one TypeScript's. */
 export function kernelsOver(memory: WebAssembly.Memory, module: Module | undefined): Kernels {
   if (module === undefined) return scalarKernels(memory);
-  // The loader adds to the imports it is given, and wraps every export: what runs are the instance's own.
-  return kernelsFrom(module.kind, instantiateSync(module.compiled!, { env: { memory } }).instance.exports);
+  return kernelsFrom(module.kind, instantiate(module.compiled!, memory).exports);
 }
 
 /** The module the choice asks for; undefined: none, because TypeScript was asked for or "auto" finds no SIMD. */
@@ -66,9 +65,9 @@ function moduleFor(choice: KernelChoice, shared: boolean): Module | undefined {
 
 /** The module is valid, so compiling was forbidden, by a content security policy as a rule. */
 function fallBack(choice: KernelChoice, cause: unknown): undefined {
-  const reason = `a host that forbids compiling WebAssembly (${String(cause)}); script-src needs 'wasm-unsafe-eval'`;
-  if (choice !== "auto") unavailable(choice, reason, cause);
-  warnOnce(`running the TypeScript kernels, several times slower, on ${reason}`);
+  const reason = "a host that forbids compiling WebAssembly; script-src needs 'wasm-unsafe-eval'";
+  if (choice !== "auto") unavailable(choice, `${reason} (${String(cause)})`, cause);
+  warnOnce(`running the TypeScript kernels, several times slower, on ${reason}`, cause);
 }
 
 function unavailable(choice: KernelChoice, got: string, cause?: unknown): never {

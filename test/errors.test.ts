@@ -174,7 +174,11 @@ describe("options that are not there", () => {
     ...{ lr: 5, betas: [0.1, 0.1], eps: 3, weightDecay: 7, amsgrad: true, maximize: true, biasCorrection: false },
     ...{ kernel: "nonsense", threads: -1, memory: 5, shape: [1], data: "x", params: {}, param: 3, grad: 3 },
     ...{ clipNorm: 1e-3, gradScale: 9, skipNonFinite: true, zeroGrad: true, skip: ["w"], max_exp_avg_sq: 1, step: 9 },
+    // What a host reads in a descriptor of its own.
+    ...{ initial: 9, maximum: 2, shared: true, env: {}, abort: 0, code: 1, cause: 1, name: "x", type: "module" },
   };
+  /** With these even Node's own modules do not load. */
+  const DESCRIPTORS = { get: () => 1, set: () => {}, value: 1, writable: false };
 
   it.each(["adam", "adamw"] as const)("undefined means the default, given alone or spread: %s", (mode) => {
     const Class = mode === "adam" ? Adam : AdamW;
@@ -262,6 +266,25 @@ describe("options that are not there", () => {
       model.add({ v: grad }).at("v").grad.fill(0);
       model.expectSame(optimizer);
     }
+  });
+
+  it("nor does one that spoils every descriptor: creation, state and errors stay what they are", async () => {
+    let optimizer: Optimizer | undefined;
+    let error: unknown;
+    await polluted({ ...POLLUTION, ...DESCRIPTORS }, () => {
+      optimizer = AdamW.createSync(params());
+      optimizer.paramGroups[0]!.lr = 0.5;
+      optimizer.loadStateDict(optimizer.stateDict());
+      try {
+        optimizer.step({ clipNorm: -1 });
+      } catch (thrown) {
+        error = thrown;
+      }
+    });
+    expectError(error, rangeError("clipNorm"));
+    expect(optimizer!.paramGroups[0]!.lr).toBe(0.5);
+    expect(Object.keys(optimizer!.stateDict().state)).toEqual(["w"]);
+    expect(optimizer!.memory.buffer).toBeInstanceOf(ArrayBuffer);
   });
 });
 

@@ -42,6 +42,17 @@ it.each([
   },
 );
 
+it("both have threads, and disposing of one leaves the other its workers", () => {
+  const optimizers = [esm, cjs].map(({ AdamW }) => AdamW.createSync({ w: { shape: [70_000] } }, { threads: 2 }));
+  for (const optimizer of optimizers) optimizer.grad("w").fill(0.5);
+  const [one, other] = optimizers as [esm.AdamW, esm.AdamW];
+  expect(one.step({ clipNorm: 1 })).toEqual(other.step({ clipNorm: 1 }));
+  expectSameBits("w", one.param("w"), other.param("w"));
+  one.dispose();
+  expect(other.step().step).toBe(2);
+  other.dispose();
+});
+
 it("what another version made is refused, and the message says which version takes it", () => {
   const stranger = { [Symbol.for("fused-adam 0.0.9 exclusively")]: () => {} } as unknown as esm.AdamW;
   expect(() => esmCheckpoint.encodeCheckpoint(stranger)).toThrow(

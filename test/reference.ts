@@ -149,6 +149,8 @@ export function exactPower(beta: number, t: number): number {
   const bits = 4 * (hex.length - 1) + (32 - Math.clz32(Number.parseInt(hex[0]!, 16)));
   const dropped = Math.max(bits - 53, powerExponent - 1074);
   if (dropped <= 0) return Number(power) * 2 ** -powerExponent;
+  // Less than half of the lowest bit; and shifting by that much may exceed what an engine allows an integer.
+  if (dropped > bits) return 0;
 
   const shift = BigInt(dropped);
   let kept = power >> shift;

@@ -3,7 +3,8 @@ import { availableParallelism } from "node:os";
 import { AdamW } from "fused-adam";
 import { describe, expect, it } from "vitest";
 import { dyadic } from "../support/model.js";
-import { child, SMALL } from "./support.js";
+import { SMALL } from "./support.js";
+import { child } from "./workers.js";
 
 const COOP = /Cross-Origin-Opener-Policy.*Cross-Origin-Embedder-Policy/;
 

@@ -4,7 +4,8 @@ import { encodeCheckpoint } from "fused-adam/checkpoint";
 import { describe, expect, it } from "vitest";
 import { caught, expectError, stateError } from "../support/api.js";
 import { dyadic, type Optimizer } from "../support/model.js";
-import { expectSameRun, fillAll, large, SMALL, Workers } from "./support.js";
+import { expectSameRun, fillAll, large, SMALL } from "./support.js";
+import { Workers } from "./workers.js";
 
 const busy = stateError("optimizer", "ERR_BUSY");
 const disposed = stateError("optimizer", "ERR_DISPOSED");
@@ -95,13 +96,18 @@ it("when dispose() has returned, nobody writes to the host's memory: 24 times in
     words.fill(0);
     optimizer.grad("w").fill(1);
     const before = new Uint32Array(memory.buffer, at(2), length);
-    const failing = caught(() => optimizer.stepAsync(), "the step");
+    const failing = optimizer.stepAsync().then(
+      () => undefined,
+      (error: unknown) => error,
+    );
     // Not before a worker has begun, and long before all is done.
     while (before[0] === 0 && before[length / 2] === 0) await new Promise((resolve) => setImmediate(resolve));
     optimizer.dispose();
     stopped += before.includes(0) ? 1 : 0;
     words.fill(SENTINEL);
-    expectError(await failing, disposed);
+    // Where others have the processor, a step may be over before this thread looks: that is not the middle of one.
+    const error = await failing;
+    if (error !== undefined) expectError(error, disposed);
     const changed = words.findIndex((word) => word !== SENTINEL);
     expect(changed, `round ${round}: a word that changed`).toBe(-1);
   }

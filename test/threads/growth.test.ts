@@ -8,7 +8,8 @@ import { loadCheckpointFile, saveCheckpointFile } from "fused-adam/node";
 import { describe, expect, it } from "vitest";
 import { expectSameBits } from "../support/bits.js";
 import { dyadic } from "../support/model.js";
-import { CALLS, call, expectSameRun, fillAll, large, SMALL, Workers } from "./support.js";
+import { CALLS, call, expectSameRun, fillAll, large, SMALL } from "./support.js";
+import { Workers } from "./workers.js";
 
 const KERNELS = ["simd", "scalar"] as const;
 

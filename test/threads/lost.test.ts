@@ -12,7 +12,8 @@ import { loadCheckpointFile, saveCheckpointFile } from "fused-adam/node";
 import { afterAll, describe, expect, it } from "vitest";
 import { caught, expectError, stateError } from "../support/api.js";
 import { dyadic } from "../support/model.js";
-import { CALLS, type Call, call, countsOf, expectSameRun, fillAll, large, Workers } from "./support.js";
+import { CALLS, type Call, call, countsOf, expectSameRun, fillAll, large } from "./support.js";
+import { Workers } from "./workers.js";
 
 const BOUND = 15_000;
 const THREADS = 3;

@@ -6,7 +6,8 @@ import { type Kernels, UPDATE_ROWS } from "../../src/kernels.js";
 import { Pool } from "../../src/pool.js";
 import { scalarKernels } from "../../src/scalar.js";
 import { dyadic } from "../support/model.js";
-import { child, expectSameRun, fillAll, large, SMALL } from "./support.js";
+import { expectSameRun, fillAll, large, SMALL } from "./support.js";
+import { child } from "./workers.js";
 
 const TASKS = "/proc/self/task";
 

@@ -1,6 +1,7 @@
 /** Programs as users write them, each in a process of its own, which must end by itself within 30 s. */
 import { describe, expect, it } from "vitest";
-import { child, SMALL } from "./support.js";
+import { SMALL } from "./support.js";
+import { child } from "./workers.js";
 
 const START = `
   const { AdamW } = await import("fused-adam");

@@ -2,7 +2,8 @@
 import { AdamW } from "fused-adam";
 import { expect, it } from "vitest";
 import { dyadic } from "../support/model.js";
-import { expectSameRun, fillAll, large, Workers } from "./support.js";
+import { expectSameRun, fillAll, large } from "./support.js";
+import { Workers } from "./workers.js";
 
 function block(milliseconds: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);

@@ -1,0 +1,125 @@
+/** Debian's browsers, sent from page to page by the server; what runs a test file there is the page. */
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import type { FileResult } from "./engine/result.js";
+import { pageOf, serve, type Visit } from "./server.js";
+
+export interface Browser {
+  readonly name: string;
+  readonly binary: string;
+  readonly args: (profile: string, url: string) => string[];
+  /** What a fresh profile is given. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+/** No first-run pages, no calls home. */
+const FIREFOX = {
+  "browser.shell.checkDefaultBrowser": false,
+  "datareporting.policy.dataSubmissionEnabled": false,
+  "toolkit.telemetry.reportingpolicy.firstRun": false,
+  "app.normandy.enabled": false,
+  "browser.aboutwelcome.enabled": false,
+  "network.captive-portal-service.enabled": false,
+  "network.connectivity-service.enabled": false,
+  "extensions.update.enabled": false,
+  "browser.safebrowsing.downloads.remote.enabled": false,
+  "services.settings.server": "data:,#remote-settings-dummy/v1",
+};
+
+export const BROWSERS: readonly Browser[] = [
+  {
+    name: "chromium",
+    binary: "/usr/bin/chromium",
+    args: (profile, url) => [
+      "--headless=new",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      `--user-data-dir=${profile}`,
+      url,
+    ],
+  },
+  {
+    name: "firefox",
+    binary: "/usr/bin/firefox-esr",
+    args: (profile, url) => ["--headless", "--no-remote", "--profile", profile, url],
+    files: {
+      "user.js": Object.entries(FIREFOX)
+        .map(([key, value]) => `user_pref(${JSON.stringify(key)}, ${JSON.stringify(value)});\n`)
+        .join(""),
+    },
+  },
+];
+
+const LONGEST = 180_000;
+
+/** Runs all visits in order, in one browser as long as it answers. */
+export async function runInBrowser(
+  browser: Browser,
+  suite: string,
+  visits: readonly Visit[],
+  report: (visit: Visit, result: FileResult) => void,
+): Promise<void> {
+  let next: number | undefined = 0;
+  let heard = () => {};
+  const server = await serve(suite, visits, (i, result) => {
+    // A page that was given up may still speak.
+    if (i !== next) return undefined;
+    report(visits[i]!, result);
+    next = i + 1 < visits.length ? i + 1 : undefined;
+    heard();
+    return next;
+  });
+  while (next !== undefined) {
+    const started: number = next;
+    const close = open(browser, server.origin + pageOf(visits, started));
+    while (next !== undefined) {
+      const answered: boolean = await new Promise((resolve) => {
+        const timer = setTimeout(resolve, LONGEST, false);
+        heard = () => {
+          clearTimeout(timer);
+          resolve(true);
+        };
+      });
+      if (answered) continue;
+      report(visits[next]!, { tests: [], error: `no result within ${LONGEST / 1000} s` });
+      next = next + 1 < visits.length ? next + 1 : undefined;
+      break;
+    }
+    await close();
+  }
+  server.close();
+}
+
+/** @returns what ends it */
+function open({ binary, args, files = {} }: Browser, url: string): () => Promise<void> {
+  const profile = mkdtempSync(`${tmpdir()}/fused-adam-profile-`);
+  for (const [name, text] of Object.entries(files)) writeFileSync(`${profile}/${name}`, text);
+  // A group of its own: what it starts ends with it.
+  const child = spawn(binary, args(profile, url), {
+    stdio: "ignore",
+    detached: true,
+    env: { ...process.env, HOME: profile },
+  });
+  const closed = new Promise((resolve) => child.on("close", resolve));
+  const end = () => {
+    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
+      process.kill(-child.pid, "SIGKILL");
+  };
+  process.on("exit", end);
+  return async () => {
+    end();
+    process.off("exit", end);
+    await closed;
+    rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  };
+}
+
+export function missing({ binary }: Browser): string | undefined {
+  return existsSync(binary) ? undefined : `needs ${binary}`;
+}

@@ -1,0 +1,85 @@
+import { getFn, startTests, type Task, type Test, type VitestRunner } from "@vitest/runner";
+import { getTasks, getTests } from "@vitest/runner/utils";
+import { absent, askedInVain } from "./absent.js";
+import { provideBuffer } from "./buffer.js";
+import { CONFIG } from "./config.js";
+import type { FileResult, Host, TestResult } from "./result.js";
+import { whyNot } from "./skips.js";
+
+/** Runs a test file with vitest's runner, in the realm this is called in: once per realm, as vitest does. */
+export async function runFile(file: string, host: Host, load: () => Promise<unknown>): Promise<FileResult> {
+  const why = whyNot(file, "", host);
+  if (why !== undefined) return { tests: [], skipped: why };
+  provideBuffer();
+  (globalThis as { everywhereHost?: Host }).everywhereHost = host;
+  let missing: string | undefined;
+  const runner: VitestRunner = {
+    config: CONFIG,
+    async importFile() {
+      try {
+        await load();
+      } catch (error) {
+        const needs = missingIn(error, host);
+        if (needs !== undefined) absent(needs);
+        throw error;
+      } finally {
+        missing = askedInVain();
+      }
+    },
+    // Before its hooks.
+    onBeforeRunTask(test: Test) {
+      const note = whyNot(file, test.fullTestName, host);
+      if (note === undefined || test.mode === "skip") return;
+      test.mode = "skip";
+      test.result = Object.assign({ state: "skip" as const }, { note });
+    },
+    async runTask(test: Test) {
+      try {
+        await getFn(test)();
+      } catch (error) {
+        const missing = missingIn(error, host);
+        if (missing !== undefined) absent(missing);
+        throw error;
+      }
+    },
+    // After its hooks, which may have asked as well.
+    onAfterRetryTask(test: Test) {
+      const note = askedInVain();
+      if (note !== undefined) Object.assign(test.result!, { state: "skip", note });
+    },
+  };
+  const [task] = await startTests([file], runner);
+  if (missing !== undefined) return { tests: [], skipped: missing };
+  const tests = getTests(task!).map(resultOf);
+  const outside = getTasks(task!).filter(({ type }) => type === "suite");
+  const error = [task!, ...outside].map(errorOf).find((text) => text !== undefined);
+  return { tests, error };
+}
+
+/** What an error says is missing here; nothing else that goes wrong is taken for that. */
+function missingIn(error: unknown, host: Host): string | undefined {
+  const text = String(error);
+  const [, name] = /^ReferenceError: (SharedArrayBuffer|gc) is not defined$/.exec(text) ?? [];
+  if (name !== undefined) return name;
+  // Only what asks for a kernel by name, or compiles by itself, gets an error; "auto" falls back.
+  if (!host.wasm && /can run "(simd|relaxed)", got a host that forbids compiling|^CompileError: /.test(text)) {
+    return "compiling WebAssembly";
+  }
+  const { cause } = error as { cause?: unknown };
+  return cause === undefined ? undefined : missingIn(cause, host);
+}
+
+const STATES = { pass: "passed", fail: "failed" } as const;
+
+function resultOf(test: Test): TestResult {
+  const state = STATES[test.result?.state as keyof typeof STATES] ?? "skipped";
+  const note = state === "failed" ? errorOf(test) : (test.result as { note?: string } | undefined)?.note;
+  return { name: test.fullTestName, state, note, milliseconds: test.result?.duration ?? 0 };
+}
+
+function errorOf(task: Task): string | undefined {
+  const [error] = task.result?.errors ?? [];
+  return error === undefined
+    ? undefined
+    : `${error.stack?.includes(error.message) ? "" : `${error.message}\n`}${error.stack}`;
+}

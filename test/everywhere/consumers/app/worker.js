@@ -1,0 +1,4 @@
+import * as api from "./package.js";
+import { train } from "./train.js";
+
+postMessage(await train(api, "step"));

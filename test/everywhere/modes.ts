@@ -11,8 +11,8 @@ export interface Mode extends Omit<Host, "engine"> {
 // The rest ran on the engine's main thread: what can go otherwise in a worker, under other headers, or without WebAssembly …
 const ABOUT_PAGES =
   /everywhere\/(digest|host)\.|threads\/(bits|chunks|relaxed)\.|fallback|^test\/torch\.|checkpoint\/(resume|safetensors)\./;
-// … in a runtime's worker …
-const ABOUT_THREADS = new RegExp(`${ABOUT_PAGES.source}|threads/(alone|dispose|foreign|growth|pools|processes)\\.`);
+// … in a runtime's worker, without what starts processes of its own …
+const ABOUT_THREADS = new RegExp(`${ABOUT_PAGES.source}|threads/(dispose|foreign|growth)\\.`);
 // … where nothing but the workers is missing, or all has been run already.
 const ABOUT_WORKERS = /everywhere\/(digest|host)\./;
 

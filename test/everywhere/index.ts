@@ -1,6 +1,6 @@
 /**
  * The test suite in real engines. `npm run test:everywhere` runs all, `npm run test:everywhere -- firefox bun` some of them,
- * `npm run test:everywhere -- host.test` some files. Needs a build. Prints a table and, last, the sums; fails if a test did, if an
+ * `npm run test:everywhere -- host.test` some files, `-- --brief` leaves out what takes long and a sibling of the engine runs. Needs a build. Prints a table and, last, the sums; fails if a test did, if an
  * engine is not there, or if a place ran nothing.
  */
 import { rmSync, writeFileSync } from "node:fs";
@@ -12,11 +12,13 @@ import { type Mode, PAGE_MODES, RUNTIME_MODES, VITEST_MODES } from "./modes.js";
 import { Report } from "./report.js";
 import { runInProcess } from "./runtimes.js";
 
-/** So many engines at a time: one more than the machines that CI runs on have cores, because tests of lost workers wait. */
-const LANES = 3;
+/** So many engines at a time: more than the machines that CI runs on have cores, because many tests wait. */
+const LANES = 4;
 const FOLDER = `${ROOT}build/everywhere`;
 
-const args = process.argv.slice(2);
+const BRIEF = "--brief";
+const args = process.argv.slice(2).filter((arg) => arg !== BRIEF);
+const brief = process.argv.includes(BRIEF);
 const [parts, engines] = [true, false].map((isFile) => args.filter((arg) => arg.includes(".test") === isFile));
 const isWanted = ({ name }: { name: string }) =>
   engines!.length === 0 || engines!.some((start) => name.startsWith(start));
@@ -26,7 +28,7 @@ const report = new Report(files);
 function visitsOf(engine: string, modes: readonly Mode[]) {
   return modes.flatMap((mode) => {
     const { name: _, headers: __, files: some, ...rest } = mode;
-    const host: Host = { ...rest, engine };
+    const host: Host = { ...rest, engine, brief };
     return files.filter((file) => some?.test(file) ?? true).map((file) => ({ mode, host, file }));
   });
 }

@@ -8,13 +8,14 @@ export interface Mode extends Omit<Host, "engine"> {
   readonly files?: RegExp;
 }
 
-// The rest ran on the engine's main thread: what can go otherwise in a worker, under other headers, or without WebAssembly …
-const ABOUT_PAGES =
-  /everywhere\/(digest|host)\.|threads\/(bits|chunks|relaxed)\.|fallback|^test\/torch\.|checkpoint\/(resume|safetensors)\./;
-// … in a runtime's worker, without what starts processes of its own …
-const ABOUT_THREADS = new RegExp(`${ABOUT_PAGES.source}|threads/(dispose|foreign|growth)\\.`);
-// … where nothing but the workers is missing, or all has been run already.
+// The rest ran on the engine's main thread. What can go otherwise where only workers or headers are others …
 const ABOUT_WORKERS = /everywhere\/(digest|host)\./;
+const ABOUT_HEADERS = new RegExp(`${ABOUT_WORKERS.source}|fallback`);
+// … where nothing is shared or compiled …
+const ABOUT_PAGES = new RegExp(`${ABOUT_HEADERS.source}|^test/torch\\.|checkpoint/(resume|safetensors)\\.`);
+// … and in a worker that starts workers: a page's, a runtime's.
+const IN_PAGE_WORKERS = new RegExp(`${ABOUT_PAGES.source}|threads/(bits|relaxed)\\.`);
+const IN_RUNTIME_WORKERS = new RegExp(`${ABOUT_HEADERS.source}|threads/(growth|relaxed)\\.`);
 
 const OPEN = { isolated: true, wasm: true, blobWorkers: true, headers: {} };
 const MAIN = { ...OPEN, thread: "main" } as const;
@@ -22,13 +23,13 @@ const WORKER = { ...OPEN, thread: "worker" } as const;
 
 export const RUNTIME_MODES: readonly Mode[] = [
   { ...MAIN, name: "main" },
-  { ...WORKER, name: "worker", files: ABOUT_THREADS },
+  { ...WORKER, name: "worker", files: IN_RUNTIME_WORKERS },
 ];
 
 /** Of the runtime that vitest has run all in. */
 export const VITEST_MODES: readonly Mode[] = [
   { ...MAIN, name: "main", files: ABOUT_WORKERS },
-  { ...WORKER, name: "worker", files: ABOUT_THREADS },
+  { ...WORKER, name: "worker", files: IN_RUNTIME_WORKERS },
 ];
 
 const ISOLATION = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
@@ -41,12 +42,12 @@ const BLOBS = "worker-src 'self' blob:";
 
 export const PAGE_MODES: readonly Mode[] = [
   { ...MAIN, name: "main", headers: ISOLATION },
-  { ...WORKER, name: "worker", headers: ISOLATION, files: ABOUT_PAGES },
+  { ...WORKER, name: "worker", headers: ISOLATION, files: IN_PAGE_WORKERS },
   { ...MAIN, name: "main, not isolated", isolated: false, files: ABOUT_PAGES },
-  { ...WORKER, name: "worker, not isolated", isolated: false, files: ABOUT_PAGES },
-  { ...MAIN, name: "main, CSP allows WebAssembly", headers: policy(COMPILE, BLOBS), files: ABOUT_PAGES },
+  { ...WORKER, name: "worker, not isolated", isolated: false, files: ABOUT_HEADERS },
+  { ...MAIN, name: "main, CSP allows WebAssembly", headers: policy(COMPILE, BLOBS), files: ABOUT_HEADERS },
   { ...MAIN, name: "main, CSP forbids WebAssembly", wasm: false, headers: policy(BLOBS), files: ABOUT_PAGES },
-  { ...WORKER, name: "worker, CSP forbids WebAssembly", wasm: false, headers: policy(BLOBS), files: ABOUT_PAGES },
+  { ...WORKER, name: "worker, CSP forbids WebAssembly", wasm: false, headers: policy(BLOBS), files: ABOUT_HEADERS },
   ...[MAIN, WORKER].map((page) => ({
     ...page,
     name: `${page.thread}, CSP forbids Blob workers`,

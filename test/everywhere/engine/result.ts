@@ -25,4 +25,6 @@ export interface Host {
   readonly wasm: boolean;
   /** Whether the host lets workers be made from Blob URLs. */
   readonly blobWorkers: boolean;
+  /** Whether what takes long and ran in a sibling is left out. */
+  readonly brief?: boolean;
 }

@@ -5,6 +5,8 @@ interface Skip {
   readonly test?: RegExp;
   readonly where: (host: Host) => boolean;
   readonly why: string;
+  /** Only from a brief run. */
+  readonly brief?: true;
 }
 
 const on =
@@ -21,9 +23,8 @@ const SKIPS: readonly Skip[] = [
     where: () => true,
     why: "is about this repository's programs and pages; vitest ran it",
   },
-  { test: /no header makes loading hang/, where: on("deno"), why: "starts a process with Node's options" },
   {
-    test: /that relaxed kernels were used is recorded/,
+    test: /that relaxed kernels were used is recorded|no header makes loading hang/,
     where: on("deno"),
     why: "starts a process with Node's options",
   },
@@ -48,9 +49,28 @@ const SKIPS: readonly Skip[] = [
   },
   { test: /threads do not pile up/, where: on("bun"), why: "Bun starts and ends threads of its own" },
   {
-    file: /threads\/(lost|start)/,
+    file: /threads\/(lost|start|processes|pools|dispose|alone)|checkpoint\/(files|inspect)|adapters\//,
     where: on("node 22"),
-    why: "waits for most of a minute; vitest and Node 24 ran it",
+    why: "takes long; Node 20 (in vitest) and Node 24 ran it",
+    brief: true,
+  },
+  {
+    file: /threads\/pools|adapters\//,
+    where: on("deno"),
+    why: "takes long; other engines with V8 ran it",
+    brief: true,
+  },
+  {
+    test: /no header makes loading hang|with tens of thousands of tensors/,
+    where: on("node", "deno"),
+    why: "takes long, and vitest ran it in V8",
+    brief: true,
+  },
+  {
+    test: /1,000 steps leave as many live buffers/,
+    where: () => true,
+    why: "takes long, in jax-js; vitest ran it",
+    brief: true,
   },
   { test: /1,000 of them from init, and 200 read back/, where: on("bun"), why: "takes long in Bun, in jax-js" },
   {
@@ -71,6 +91,9 @@ const SKIPS: readonly Skip[] = [
 ];
 
 export function whyNot(file: string, test: string, host: Host): string | undefined {
-  const skip = SKIPS.find((row) => (row.file?.test(file) ?? true) && (row.test?.test(test) ?? true) && row.where(host));
+  const skip = SKIPS.find(
+    ({ file: files, test: tests, where, brief }) =>
+      (files?.test(file) ?? true) && (tests?.test(test) ?? true) && where(host) && (!brief || host.brief),
+  );
   return skip?.why;
 }

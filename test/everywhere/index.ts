@@ -1,7 +1,7 @@
 /**
  * The test suite in real engines. `npm run test:everywhere` runs all, `npm run test:everywhere -- firefox bun` some of them,
- * `npm run test:everywhere -- host.test` some files, `-- --brief` leaves out what takes long and a sibling of the engine runs. Needs a build. Prints a table and, last, the sums; fails if a test did, if an
- * engine is not there, or if a place ran nothing.
+ * `npm run test:everywhere -- host.test` some files; `-- --brief` leaves out what takes long and ran in a sibling of the engine. Needs
+ * a build. Prints a table and, last, the sums; fails if a test did, if an engine is not there, or if a place ran nothing.
  */
 import { rmSync, writeFileSync } from "node:fs";
 import { BROWSERS, missing, runInBrowser } from "./browsers.js";

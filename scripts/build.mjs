@@ -15,7 +15,8 @@ const { targets } = JSON.parse(readFileSync("asconfig.json", "utf8"));
 const modules = Object.keys(targets).filter((target) => target !== "debug");
 
 // Everything is made in build/ and moved when it is complete: whoever imports dist/ meanwhile finds the old or the new.
-rmSync("build", { recursive: true, force: true });
+// What else lies in build/, screenshots of the last test run for one, stays.
+for (const dir of ["build/wasm", "build/dist"]) rmSync(dir, { recursive: true, force: true });
 for (const dir of ["build/wasm", "build/dist/wasm", "src/generated"]) mkdirSync(dir, { recursive: true });
 
 for (const name of modules) asc("asconfig.json", name);

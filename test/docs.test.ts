@@ -52,6 +52,8 @@ const COMMANDS: Record<string, string> = {
   "npm run demo:web": "serves until it is stopped; test/web builds the page and uses it",
   "npm run docs": "is part of `npm run check`",
   "npm run pack:check": "is part of `npm run check`",
+  "npm run test:everywhere": "runs most of these tests elsewhere, and not this one; .ci/run runs it",
+  "npm run test:consumers": "installs the package elsewhere; .ci/run runs it",
   "npx fused-adam inspect run.safetensors": "test/checkpoint/inspect.test.ts runs it",
 };
 

@@ -33,7 +33,8 @@ async function expectSteps(optimizer: Optimizer, how: "step" | "stepAsync"): Pro
 }
 
 describe("the host is what it was served as", () => {
-  it.skipIf(!BROWSER)("cross-origin isolated or not", () => {
+  it("cross-origin isolated or not", ({ skip }) => {
+    skip(!BROWSER, "is about pages");
     expect(crossOriginIsolated).toBe(HOST.isolated);
   });
 
@@ -53,7 +54,8 @@ describe("the host is what it was served as", () => {
     expect(WebAssembly.validate(EMPTY)).toBe(true);
   });
 
-  it.skipIf(!BROWSER)("starts a worker from a Blob or does not", async () => {
+  it("starts a worker from a Blob or does not", async ({ skip }) => {
+    skip(!BROWSER, "is about pages");
     const url = URL.createObjectURL(new Blob(["postMessage(1)"], { type: "text/javascript" }));
     const worker = new Worker(url);
     const started = await new Promise((resolve) => {
@@ -114,12 +116,14 @@ describe("threads: 2", () => {
     }
   }
 
-  it.skipIf(!HOST.isolated || !HOST.blobWorkers)("where memory can be shared, two, and nothing is said", async () => {
+  it("where memory can be shared, two, and nothing is said", async ({ skip }) => {
+    skip(!HOST.isolated || !HOST.blobWorkers, "needs threads");
     await expectThreads(2);
     expect(warned()).toEqual([]);
   });
 
-  it.skipIf(HOST.isolated)("where it cannot, one after one warning that names both headers", async () => {
+  it("where it cannot, one after one warning that names both headers", async ({ skip }) => {
+    skip(HOST.isolated, "is about pages that are not isolated");
     await expectThreads(1);
     expect(warned()).toEqual([expect.stringMatching(/Cross-Origin-Opener-Policy.*Cross-Origin-Embedder-Policy/)]);
     // Nor where the constructor can be had all the same, as it can from any shared memory: posting what it makes would throw.
@@ -130,7 +134,8 @@ describe("threads: 2", () => {
     expect(warned()).toHaveLength(1);
   });
 
-  it.skipIf(HOST.blobWorkers)("where a policy refuses the workers, a step says so and names the remedy", async () => {
+  it("where a policy refuses the workers, a step says so and names the remedy", async ({ skip }) => {
+    skip(HOST.blobWorkers, "is about policies that refuse workers");
     for (const options of runtimes) {
       const optimizer = await AdamW.create(params, options);
       const before = optimizer.param("a").slice();

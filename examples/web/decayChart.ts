@@ -29,9 +29,6 @@ export class DecayChart {
     this.#plot = new Plot(
       host,
       {
-        legend: { show: false },
-        cursor: { show: false },
-        padding: [8, 20, 0, 0],
         scales: {
           x: { time: false, range: () => [0, this.#largest()] },
           y: { distr: 3, range: (_plot, low, high) => [Math.min(0.3, low / 3 || 0.3), Math.max(2000, high * 4 || 0)] },

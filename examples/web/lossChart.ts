@@ -42,9 +42,6 @@ export class LossChart {
     this.#plot = new Plot(
       host,
       {
-        legend: { show: false },
-        cursor: { show: false },
-        padding: [8, 20, 0, 0],
         scales: {
           x: { time: false, range: () => [0, this.#steps] },
           y: {

@@ -16,7 +16,15 @@ export function colour(name: string): string {
   return colours.getPropertyValue(`--${name}`);
 }
 
-export type PlotOptions = Omit<uPlot.Options, "width" | "height">;
+/** What all charts have in common. */
+const LOOKS = {
+  legend: { show: false },
+  cursor: { show: false },
+  padding: [8, 20, 0, 0],
+  height: HEIGHT,
+} satisfies Partial<uPlot.Options>;
+
+export type PlotOptions = Omit<uPlot.Options, "width" | keyof typeof LOOKS>;
 
 /** A chart that follows its host's width and the theme, and draws the newest data at most once a frame. */
 export class Plot {
@@ -49,7 +57,7 @@ export class Plot {
     );
   }
 
-  /** @param final whether nothing comes after it for now */
+  /** @param final whether it must be drawn, because none may follow */
   show(data: uPlot.AlignedData, final: boolean): void {
     this.#data = data;
     if (this.#plot === undefined || (this.#waiting && !final)) return;
@@ -60,7 +68,7 @@ export class Plot {
 
   #create(Library: typeof uPlot): void {
     const { host } = this;
-    const plot = new Library({ ...this.options, width: host.clientWidth, height: HEIGHT }, this.#data, host);
+    const plot = new Library({ ...LOOKS, ...this.options, width: host.clientWidth }, this.#data, host);
     this.#plot = plot;
     new ResizeObserver(() => {
       if (host.clientWidth !== plot.width) plot.setSize({ width: host.clientWidth, height: HEIGHT });

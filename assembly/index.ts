@@ -1,6 +1,6 @@
 /**
  * The exports. Updates are named `<decay>[_amsgrad][_<gradient>]`: adam (coupled, L2) or adamw (decoupled; factor 1: none);
- * `scaled` multiplies the gradient by a factor first, `zeroing` does that and leaves zero behind. src/kernels.ts has the
+ * `scaled` multiplies the gradient by a factor first, `zeroing` does that and leaves zero behind. src/kernels/table.ts has the
  * same rows as a table, tests and benches run over it.
  *
  * Arguments: addresses of param, grad, expAvg, expAvgSq, maxExpAvgSq; length in elements; beta1, 1 - beta1, beta2,

@@ -3,7 +3,7 @@ import { add64, addSquares64, load, splat, sumAcross64, upper } from "./lane";
 /**
  * Sum of squares of up to one block of gradients, in float64. Eight running sums (element i adds to sum i mod 8, the rest
  * of the row to sum 0) keep the adder busy; how they are put together is part of the promise that the norm has the same
- * bits everywhere, so src/scalar.ts does it in the same order, and test/support/norm.ts states it again.
+ * bits everywhere, so src/kernels/scalar.ts does it in the same order, and test/support/norm.ts states it again.
  * The sum is finite exactly when every element is: no square of a float32 overflows float64.
  */
 export function sum_squares(grad: usize, length: usize): f64 {

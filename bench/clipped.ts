@@ -1,6 +1,6 @@
 import type { StepOptions } from "fused-adam";
-import { NORM_BLOCK } from "../src/kernels.js";
-import { compileSync, kernelsOver } from "../src/wasm.js";
+import { NORM_BLOCK } from "../src/kernels/table.js";
+import { compileSync, kernelsOver } from "../src/kernels/wasm.js";
 import { normOf } from "../test/support/norm.js";
 import { check } from "./check.js";
 import { repeat, startValues } from "./data.js";

@@ -1,6 +1,6 @@
-import { FLUSH_EVERY, rowOf } from "../src/kernels.js";
-import { CONSTANTS, stepConstants } from "../src/stepConstants.js";
-import { compileSync, kernelsOver } from "../src/wasm.js";
+import { FLUSH_EVERY, rowOf } from "../src/kernels/table.js";
+import { compileSync, kernelsOver } from "../src/kernels/wasm.js";
+import { CONSTANTS, stepConstants } from "../src/optimizer/stepConstants.js";
 import { HYPER } from "./data.js";
 import { type Effort, sizeName, sizesFrom } from "./effort.js";
 import { alternate, type Contender, median, ratio } from "./measure.js";

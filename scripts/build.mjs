@@ -43,7 +43,7 @@ export const SHARED_IMPORT = "${shared}";\n`,
 );
 
 const { outputFiles } = buildSync({
-  entryPoints: ["src/worker.ts"],
+  entryPoints: ["src/threads/worker.ts"],
   bundle: true,
   minify: true,
   format: "iife",

@@ -6,18 +6,18 @@
  */
 import { checkCheckpoint } from "./checkpoint/load.js";
 import { allocate, exclusively, planCheckpoint } from "./checkpoint/save.js";
-import { failType } from "./errors.js";
-import type { Optimizer } from "./optimizer.js";
+import { failType } from "./checks/errors.js";
+import type { Optimizer } from "./optimizer/optimizer.js";
 
-export { fromOptax, type OptaxState, toOptax } from "./checkpoint/optax.js";
-export { fromTfjs, type TfjsWeight, toTfjs } from "./checkpoint/tfjs.js";
+export { fromOptax, type OptaxState, toOptax } from "./checkpoint/interop/optax.js";
+export { fromTfjs, type TfjsWeight, toTfjs } from "./checkpoint/interop/tfjs.js";
 export {
   fromTorch,
   type TorchGroup,
   type TorchState,
   type TorchStateDict,
   toTorch,
-} from "./checkpoint/torch.js";
+} from "./checkpoint/interop/torch.js";
 
 /** What goes into a checkpoint. */
 export interface CheckpointOptions {

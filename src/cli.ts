@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { inspect } from "./node/inspect.js";
+import { inspect } from "./files/inspect.js";
 
 const USAGE = `Usage: fused-adam inspect FILE
 

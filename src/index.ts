@@ -4,8 +4,7 @@
  *
  * @packageDocumentation
  */
-export type { ErrorCode, FusedAdamError } from "./errors.js";
-export { Adam, AdamW, type Optimizer } from "./optimizer.js";
+export type { ErrorCode, FusedAdamError } from "./checks/errors.js";
 export type {
   AdamOptions,
   GroupState,
@@ -23,4 +22,5 @@ export type {
   StateDict,
   StepOptions,
   StepResult,
-} from "./types.js";
+} from "./checks/types.js";
+export { Adam, AdamW, type Optimizer } from "./optimizer/optimizer.js";

@@ -6,14 +6,14 @@
 import { fileURLToPath } from "node:url";
 import { DIGITS_AT, hashAround } from "./checkpoint/format.js";
 import { checkCheckpoint } from "./checkpoint/load.js";
+import { headerEnd, PREFIX } from "./checkpoint/safetensors.js";
 import { allocate, exclusively, type Plan, planCheckpoint } from "./checkpoint/save.js";
 import type { CheckpointOptions } from "./checkpoint.js";
-import { fail, failType } from "./errors.js";
-import { type Append, replaceFile } from "./node/atomicFile.js";
-import { failFile, inFile } from "./node/errors.js";
-import { withFile } from "./node/readFile.js";
-import type { Optimizer } from "./optimizer.js";
-import { headerEnd, PREFIX } from "./safetensors.js";
+import { fail, failType } from "./checks/errors.js";
+import { type Append, replaceFile } from "./files/atomicFile.js";
+import { failFile, inFile } from "./files/errors.js";
+import { withFile } from "./files/readFile.js";
+import type { Optimizer } from "./optimizer/optimizer.js";
 
 export type { CheckpointOptions } from "./checkpoint.js";
 

@@ -4,12 +4,13 @@
  *
  * @packageDocumentation
  */
-import { cosPi } from "./cosine.js";
-import { fail, failType } from "./errors.js";
-import { checkCount, checkNonNegative, checkObject, own } from "./options.js";
-import type { Schedule } from "./types.js";
 
-export type { Schedule } from "./types.js";
+import { fail, failType } from "./checks/errors.js";
+import { checkCount, checkNonNegative, checkObject, own } from "./checks/options.js";
+import type { Schedule } from "./checks/types.js";
+import { cosPi } from "./schedules/cosine.js";
+
+export type { Schedule } from "./checks/types.js";
 
 /**
  * Always `lr`.

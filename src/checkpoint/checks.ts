@@ -1,5 +1,5 @@
-import { fail, failMismatch, failType, show } from "../errors.js";
-import { checkArray, isRecord } from "../options.js";
+import { fail, failMismatch, failType, show } from "../checks/errors.js";
+import { checkArray, isRecord } from "../checks/options.js";
 
 /** @throws TypeError for what is no object, or an array of any kind */
 export function checkRecord<T>(label: string, value: T): T & object {

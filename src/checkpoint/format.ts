@@ -1,8 +1,8 @@
-import { fail, show } from "../errors.js";
-import { JsonReader } from "../json.js";
-import type { Header } from "../safetensors.js";
-import type { GroupState, KernelKind } from "../types.js";
-import { Xxh32 } from "../xxh32.js";
+import { fail, show } from "../checks/errors.js";
+import type { GroupState, KernelKind } from "../checks/types.js";
+import { Xxh32 } from "./checksum.js";
+import { JsonReader } from "./json.js";
+import type { Header } from "./safetensors.js";
 
 /** What a checkpoint's metadata say, besides its checksum. */
 export interface CheckpointInfo {

@@ -1,10 +1,10 @@
-import { fail, failMismatch, show } from "../errors.js";
-import { checkFinite } from "../float32.js";
-import type { Group } from "../group.js";
-import { type Header, parseHeader, type TensorEntry } from "../safetensors.js";
-import { checkState, momentsOf } from "../stateDict.js";
-import type { ParamState, StateDict } from "../types.js";
+import { checkFinite } from "../checks/arrays.js";
+import { fail, failMismatch, show } from "../checks/errors.js";
+import type { ParamState, StateDict } from "../checks/types.js";
+import type { Group } from "../optimizer/group.js";
+import { checkState, momentsOf } from "../optimizer/stateDict.js";
 import { checkDigits, checksumOf, hashAround, readMetadata } from "./format.js";
+import { type Header, parseHeader, type TensorEntry } from "./safetensors.js";
 
 /** Checks a checkpoint, and against the groups, and returns the function that applies it. */
 export function checkCheckpoint(groups: readonly Group[], bytes: Uint8Array): () => void {

@@ -1,14 +1,14 @@
-import { fail, failType } from "../errors.js";
-import { checkFinite } from "../float32.js";
+import { checkFinite } from "../checks/arrays.js";
+import { fail, failType } from "../checks/errors.js";
+import { checkBoolean, checkObject, own } from "../checks/options.js";
+import type { KernelKind } from "../checks/types.js";
 import { VERSION } from "../generated/version.js";
-import type { Group, Tensor } from "../group.js";
-import { EXCLUSIVELY, type Optimizer, type Wholeness } from "../optimizer.js";
-import { checkBoolean, checkObject, own } from "../options.js";
-import type { Pointers } from "../params.js";
-import { serializeHeader } from "../safetensors.js";
-import { momentsOf, readGroupState } from "../stateDict.js";
-import type { KernelKind } from "../types.js";
+import type { Pointers } from "../memory/params.js";
+import type { Group, Tensor } from "../optimizer/group.js";
+import { EXCLUSIVELY, type Optimizer, type Wholeness } from "../optimizer/optimizer.js";
+import { momentsOf, readGroupState } from "../optimizer/stateDict.js";
 import { DIGITS_AT, hashAround, writeMetadata } from "./format.js";
+import { serializeHeader } from "./safetensors.js";
 
 /** Runs with an optimizer's groups while it is busy. @throws TypeError for what is no optimizer of this version of the package */
 export function exclusively<T>(optimizer: Optimizer, run: (groups: readonly Group[], whole: Wholeness) => T): T {

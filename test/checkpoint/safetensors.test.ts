@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { Xxh32 } from "../../src/checkpoint/checksum.js";
 import {
   byteLength,
   DTYPE_BITS,
@@ -6,8 +7,7 @@ import {
   parseHeader,
   serializeHeader,
   type TensorSpec,
-} from "../../src/safetensors.js";
-import { Xxh32 } from "../../src/xxh32.js";
+} from "../../src/checkpoint/safetensors.js";
 import { fileOf } from "./support.js";
 
 const text = (string: string) => new TextEncoder().encode(string);

@@ -1,7 +1,7 @@
 /** What tests of checkpoints share. */
 import { AdamW, type ErrorCode } from "fused-adam";
 import { encodeCheckpoint } from "fused-adam/checkpoint";
-import { Xxh32 } from "../../src/xxh32.js";
+import { Xxh32 } from "../../src/checkpoint/checksum.js";
 import { fillGrads } from "../support/api.js";
 import { dyadic, type Optimizer } from "../support/model.js";
 

@@ -1,6 +1,6 @@
 /** Where the digests come from: the float32 reference takes the same steps. */
 import { expect, it, vi } from "vitest";
-import { UPDATE_ROWS } from "../../src/kernels.js";
+import { UPDATE_ROWS } from "../../src/kernels/table.js";
 import { Model } from "../support/model.js";
 import { DIGESTS, digestOf, GROUPS, longRun, MODES, takeSteps } from "./longRun.js";
 

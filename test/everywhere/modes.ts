@@ -10,9 +10,9 @@ export interface Mode extends Omit<Host, "engine"> {
 
 // The rest ran on the engine's main thread. What can go otherwise where only workers or headers are others …
 const ABOUT_WORKERS = /everywhere\/(digest|host)\./;
-const ABOUT_HEADERS = new RegExp(`${ABOUT_WORKERS.source}|fallback`);
+const ABOUT_HEADERS = new RegExp(`${ABOUT_WORKERS.source}|kernels/fallback`);
 // … where nothing is shared or compiled …
-const ABOUT_PAGES = new RegExp(`${ABOUT_HEADERS.source}|^test/torch\\.|checkpoint/(resume|safetensors)\\.`);
+const ABOUT_PAGES = new RegExp(`${ABOUT_HEADERS.source}|optimizer/torch\\.|checkpoint/(resume|safetensors)\\.`);
 // … and in a worker that starts workers: a page's, a runtime's.
 const IN_PAGE_WORKERS = new RegExp(`${ABOUT_PAGES.source}|threads/(bits|relaxed)\\.`);
 const IN_RUNTIME_WORKERS = new RegExp(`${ABOUT_HEADERS.source}|threads/(growth|relaxed)\\.`);

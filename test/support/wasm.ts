@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
-import { type Kernels, UPDATE_ROWS, type UpdateKernel } from "../../src/kernels.js";
-import { scalarKernels } from "../../src/scalar.js";
+import { scalarKernels } from "../../src/kernels/scalar.js";
+import { type Kernels, UPDATE_ROWS, type UpdateKernel } from "../../src/kernels/table.js";
 
 export const MODULE_NAMES = ["simd", "simd-shared", "relaxed", "relaxed-shared"] as const;
 export type ModuleName = (typeof MODULE_NAMES)[number];

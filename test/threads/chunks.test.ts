@@ -1,9 +1,9 @@
 /** The pure parts: how work is cut and dealt. Whatever is called, however it is cut, whoever comes when: everything once. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Kernels, NORM_BLOCK, UPDATE_ROWS } from "../../src/kernels.js";
-import { Program } from "../../src/program.js";
-import { deal, headerLength, pulse, takeAll, workThrough } from "../../src/signals.js";
+import { Program } from "../../src/kernels/program.js";
+import { type Kernels, NORM_BLOCK, UPDATE_ROWS } from "../../src/kernels/table.js";
+import { deal, headerLength, pulse, takeAll, workThrough } from "../../src/threads/protocol.js";
 import { randomBits } from "../support/data.js";
 
 /** Calls of a program. A sum where there is no row. */

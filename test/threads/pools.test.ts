@@ -2,9 +2,9 @@
 import { existsSync } from "node:fs";
 import { AdamW } from "fused-adam";
 import { expect, it } from "vitest";
-import { type Kernels, UPDATE_ROWS } from "../../src/kernels.js";
-import { Pool } from "../../src/pool.js";
-import { scalarKernels } from "../../src/scalar.js";
+import { scalarKernels } from "../../src/kernels/scalar.js";
+import { type Kernels, UPDATE_ROWS } from "../../src/kernels/table.js";
+import { Pool } from "../../src/threads/pool.js";
 import { dyadic } from "../support/model.js";
 import { expectSameRun, fillAll, large, SMALL } from "./support.js";
 import { child } from "./workers.js";

@@ -1,8 +1,8 @@
 /** What tests of threads share: models that are large enough for them, and runs compared. */
 import { Adam, type AdamOptions, AdamW, type RuntimeOptions, type StepOptions } from "fused-adam";
 import { expect } from "vitest";
-import { NORM_BLOCK } from "../../src/kernels.js";
-import { SMALL } from "../../src/threads.js";
+import { NORM_BLOCK } from "../../src/kernels/table.js";
+import { SMALL } from "../../src/threads/choose.js";
 import { firstDifference } from "../support/bits.js";
 import { dyadic, type Mode, type Optimizer } from "../support/model.js";
 

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { setImmediate as turn } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Worker as NodeWorker, WorkerOptions } from "node:worker_threads";
-import { headerLength, INSIDE } from "../../src/signals.js";
+import { headerLength, INSIDE } from "../../src/threads/protocol.js";
 
 /**
  * What a worker does when it has taken a chunk. To linger is to be slow to leave the job; to dawdle, to be slow to enter one,

@@ -1,8 +1,17 @@
 import type { JsTree } from "@jax-js/jax";
-import { failType } from "../../errors.js";
-import { ADAM_KEYS, checkObject, type Hyper, isRecord, own, readHyper, readRuntime, readStep } from "../../options.js";
-import type { Variant } from "../../setup.js";
-import type { AdamOptions, KernelChoice } from "../../types.js";
+import { failType } from "../../checks/errors.js";
+import {
+  ADAM_KEYS,
+  checkObject,
+  type Hyper,
+  isRecord,
+  own,
+  readHyper,
+  readRuntime,
+  readStep,
+} from "../../checks/options.js";
+import type { AdamOptions, KernelChoice } from "../../checks/types.js";
+import type { Variant } from "../../optimizer/setup.js";
 import type { ArrayTree } from "./leaves.js";
 
 /** Hyper-parameters as `Adam` and `AdamW` have them, and what belongs to trees and steps. */

@@ -1,8 +1,8 @@
 import type { Device, Array as JaxArray, JsTreeDef } from "@jax-js/jax";
-import type { Group, Tensor } from "../../group.js";
-import { Adam, AdamW, EXCLUSIVELY } from "../../optimizer.js";
-import { readGroupState } from "../../stateDict.js";
-import type { StateDict } from "../../types.js";
+import type { StateDict } from "../../checks/types.js";
+import type { Group, Tensor } from "../../optimizer/group.js";
+import { Adam, AdamW, EXCLUSIVELY } from "../../optimizer/optimizer.js";
+import { readGroupState } from "../../optimizer/stateDict.js";
 import type { Config } from "./config.js";
 import { type Flat, pathsOf } from "./leaves.js";
 import { arraysOf, differences, read } from "./values.js";

@@ -1,5 +1,5 @@
 import { Array as JaxArray, type JsTree, type JsTreeDef, numpy, tree } from "@jax-js/jax";
-import { fail, failType } from "../../errors.js";
+import { fail, failType } from "../../checks/errors.js";
 
 /** A tree of arrays, as jax-js has them: nested objects and lists. */
 export type ArrayTree = JsTree<JaxArray>;

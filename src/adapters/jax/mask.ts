@@ -1,6 +1,6 @@
 import { Array as JaxArray, type JsTree, type JsTreeDef, tree } from "@jax-js/jax";
-import { fail, failType } from "../../errors.js";
-import { isRecord, own } from "../../options.js";
+import { fail, failType } from "../../checks/errors.js";
+import { isRecord, own } from "../../checks/options.js";
 import type { Config } from "./config.js";
 import { type ArrayTree, type Flat, keysOf, stepTo } from "./leaves.js";
 

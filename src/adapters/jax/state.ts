@@ -1,7 +1,7 @@
 import { Array as JaxArray, numpy, tree } from "@jax-js/jax";
-import { fail, failRange, failType } from "../../errors.js";
-import { checkCount, checkObject, own } from "../../options.js";
-import type { ParamState, StateDict } from "../../types.js";
+import { fail, failRange, failType } from "../../checks/errors.js";
+import { checkCount, checkObject, own } from "../../checks/options.js";
+import type { ParamState, StateDict } from "../../checks/types.js";
 import type { Config } from "./config.js";
 import { Engine, type Moment } from "./engine.js";
 import { type ArrayTree, checkFits, type Flat, flatten, takeApart } from "./leaves.js";

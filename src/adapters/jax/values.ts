@@ -1,5 +1,5 @@
 import { type Device, defaultDevice, type Array as JaxArray, numpy } from "@jax-js/jax";
-import { fail } from "../../errors.js";
+import { fail } from "../../checks/errors.js";
 import { at, type Flat } from "./leaves.js";
 
 /** Values of leaf `i`, as a copy; the reference stays the caller's. @throws Error `ERR_UNREADABLE` */

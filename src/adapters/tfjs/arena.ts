@@ -1,4 +1,4 @@
-import { REGIONS } from "../../params.js";
+import { REGIONS } from "../../memory/params.js";
 import { Core } from "./core.js";
 import type { Part, Placement } from "./placement.js";
 import type { Settings } from "./settings.js";

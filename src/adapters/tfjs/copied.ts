@@ -1,5 +1,5 @@
-import { fail, show } from "../../errors.js";
-import { warnOnce } from "../../warn.js";
+import { fail, show } from "../../checks/errors.js";
+import { warnOnce } from "../../checks/warn.js";
 import type { Seat } from "./arena.js";
 import { assignValues, inUse } from "./tensors.js";
 import type { KernelBackend, Tf, Variable } from "./types.js";

@@ -1,5 +1,5 @@
-import { EXCLUSIVELY, type Optimizer } from "../../optimizer.js";
-import type { ParamPointers, ParamSource, Schedule } from "../../types.js";
+import type { ParamPointers, ParamSource, Schedule } from "../../checks/types.js";
+import { EXCLUSIVELY, type Optimizer } from "../../optimizer/optimizer.js";
 import { KINDS, type Settings } from "./settings.js";
 import type { Slot } from "./slot.js";
 

@@ -1,7 +1,7 @@
-import { fail } from "../../errors.js";
-import { EXCLUSIVELY } from "../../optimizer.js";
-import { NONE, type Pointers } from "../../params.js";
-import { isShared } from "../../wasm.js";
+import { fail } from "../../checks/errors.js";
+import { isShared } from "../../kernels/wasm.js";
+import { NONE, type Pointers } from "../../memory/params.js";
+import { EXCLUSIVELY } from "../../optimizer/optimizer.js";
 import { Core } from "./core.js";
 import type { Part, Placement } from "./placement.js";
 import type { Settings } from "./settings.js";

@@ -1,6 +1,6 @@
-import { failMismatch, failType } from "../../errors.js";
-import type { Schedule, StepResult } from "../../types.js";
-import { warnOnce } from "../../warn.js";
+import { failMismatch, failType } from "../../checks/errors.js";
+import type { Schedule, StepResult } from "../../checks/types.js";
+import { warnOnce } from "../../checks/warn.js";
 import { NOTHING_SAVED, readConfig, type Saved } from "./config.js";
 import { type KindName, readSettings, type Settings } from "./settings.js";
 import { disposeVariable, inUse, readGradients } from "./tensors.js";

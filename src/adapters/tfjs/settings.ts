@@ -1,5 +1,4 @@
-import { failType } from "../../errors.js";
-import { Adam, AdamW } from "../../optimizer.js";
+import { failType } from "../../checks/errors.js";
 import {
   ADAM_DEFAULTS,
   ADAM_KEYS,
@@ -13,8 +12,9 @@ import {
   readRuntime,
   readStep,
   type Step,
-} from "../../options.js";
-import type { KernelChoice } from "../../types.js";
+} from "../../checks/options.js";
+import type { KernelChoice } from "../../checks/types.js";
+import { Adam, AdamW } from "../../optimizer/optimizer.js";
 
 /** The two optimizers, under the names that models are saved with. */
 export const KINDS = {

@@ -1,5 +1,5 @@
-import { fail, show } from "../../errors.js";
-import { regionCount } from "../../params.js";
+import { fail, show } from "../../checks/errors.js";
+import { regionCount } from "../../memory/params.js";
 import type { Saved } from "./config.js";
 import type { Rule, Settings } from "./settings.js";
 import { Slot } from "./slot.js";

@@ -1,6 +1,6 @@
-import { fail } from "../../errors.js";
-import { CHECKS } from "../../options.js";
-import type { Schedule, StepResult } from "../../types.js";
+import { fail } from "../../checks/errors.js";
+import { CHECKS } from "../../checks/options.js";
+import type { Schedule, StepResult } from "../../checks/types.js";
 import { type Saved, writeConfig } from "./config.js";
 import { type Placement, place } from "./placement.js";
 import type { Settings } from "./settings.js";

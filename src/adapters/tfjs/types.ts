@@ -1,5 +1,5 @@
 import type * as tfjs from "@tensorflow/tfjs-core";
-import type { AdamOptions, KernelChoice, Schedule, StepOptions, StepResult } from "../../types.js";
+import type { AdamOptions, KernelChoice, Schedule, StepOptions, StepResult } from "../../checks/types.js";
 
 /** What of TensorFlow.js is called. `import * as tf` of "@tensorflow/tfjs" or "@tensorflow/tfjs-core" has all of it. */
 export type Tf = Pick<

@@ -1,7 +1,7 @@
-import { fail, failMismatch, failType, show } from "../../errors.js";
-import { checkFinite } from "../../float32.js";
-import { checkArray, checkCount, isRecord } from "../../options.js";
-import { regionCount } from "../../params.js";
+import { checkFinite } from "../../checks/arrays.js";
+import { fail, failMismatch, failType, show } from "../../checks/errors.js";
+import { checkArray, checkCount, isRecord } from "../../checks/options.js";
+import { regionCount } from "../../memory/params.js";
 import type { Saved } from "./config.js";
 import type { Settings } from "./settings.js";
 import { Slot } from "./slot.js";

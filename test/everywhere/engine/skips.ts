@@ -19,7 +19,7 @@ const forbidden = ({ wasm }: Host) => !wasm;
 /** What is left out where, although it could be loaded. What an engine does not have is not listed: asking for it skips. */
 const SKIPS: readonly Skip[] = [
   {
-    file: /\/(docs|kernel-docs|links|isolation|release|examples|bench)\.test|test\/web\//,
+    file: /test\/(project\/(?!formats)|web\/)/,
     where: () => true,
     why: "is about this repository's programs and pages; vitest ran it",
   },
@@ -33,7 +33,7 @@ const SKIPS: readonly Skip[] = [
   { test: /^100,000 random mutations/, where: browsers, why: "takes a minute without Node's Buffer" },
   { test: /^100,000 random mutations/, where: on("node", "deno"), why: "takes long, and vitest ran it in V8" },
   {
-    file: /tfjs-(models|agreement)/,
+    file: /tfjs\/(models|agreement)/,
     where: () => true,
     why: "is mostly TensorFlow.js at work, and takes long; vitest ran it",
   },
@@ -49,7 +49,7 @@ const SKIPS: readonly Skip[] = [
   },
   { test: /threads do not pile up/, where: on("bun"), why: "Bun starts and ends threads of its own" },
   {
-    file: /threads\/(lost|start|processes|pools|dispose|alone)|checkpoint\/(files|inspect)|adapters\//,
+    file: /threads\/(lost|start|processes|pools|dispose|alone)|\/files\/|adapters\//,
     where: on("node 22"),
     why: "takes long; Node 20 (in vitest) and Node 24 ran it",
     brief: true,

@@ -1,0 +1,139 @@
+import { checkFloat32Array } from "../../checks/arrays.js";
+import { failMismatch, show } from "../../checks/errors.js";
+import { checkArray, checkCount, checkNumber, own } from "../../checks/options.js";
+import type { GroupState, ParamState, StateDict } from "../../checks/types.js";
+import { checkNames, checkRecord } from "../checks.js";
+
+/** One parameter's state as `torch.optim.Adam` and `torch.optim.AdamW` keep it, tensors flat and row-major. */
+export interface TorchState {
+  /** A number, or a tensor of one element, as newer releases have it. */
+  step: number | ArrayLike<number>;
+  /** First moment. */
+  exp_avg: Float32Array;
+  /** Second moment. */
+  exp_avg_sq: Float32Array;
+  /** With `amsgrad`: largest second moment so far. */
+  max_exp_avg_sq?: Float32Array;
+}
+
+/** A group of `torch.optim.Adam` or `torch.optim.AdamW`; keys that only concern how torch runs may stand beside these. */
+export interface TorchGroup {
+  /** Learning rate. */
+  lr: number;
+  /** β1 and β2. */
+  betas: [number, number];
+  /** ε. */
+  eps: number;
+  /** λ. */
+  weight_decay: number;
+  /** Default false, as in states of releases that did not have it. */
+  amsgrad?: boolean;
+  /** Default false, as in states of releases that did not have it. */
+  maximize?: boolean;
+  /** The group's parameters, as keys of `state`. */
+  params: number[];
+  [key: string]: unknown;
+}
+
+/** The layout of `optimizer.state_dict()` in PyTorch: parameters are integers, counted through the groups. */
+export interface TorchStateDict {
+  /** By number of the parameter; PyTorch makes an entry at a parameter's first step. */
+  state: Record<number, TorchState>;
+  /** In PyTorch's order. */
+  param_groups: TorchGroup[];
+}
+
+/**
+ * A state dict in PyTorch's layout, for `load_state_dict` after its arrays have become tensors.
+ *
+ * @param names the parameters in PyTorch's order, group by group: that of `model.named_parameters()` if there is one group
+ * @throws RangeError `ERR_STATE_MISMATCH` where names and state differ, where a group's parameters do not stand together,
+ * and for `biasCorrection: false`, which PyTorch does not have
+ */
+export function toTorch(stateDict: StateDict, names: readonly string[]): TorchStateDict {
+  const state = checkRecord("state", checkRecord("state_dict", stateDict).state);
+  const index = checkNames(names, Object.keys(state));
+  const param_groups = groupsOf(stateDict).map(({ params, bias_correction, ...hyper }, i): TorchGroup => {
+    if (!bias_correction) failMismatch(`param_groups[${i}].bias_correction`, "true, as always in PyTorch", "false");
+    return { ...hyper, params: params.map((name) => index.get(name) ?? -1).sort((a, b) => a - b) };
+  });
+  param_groups.sort((a, b) => (a.params[0] ?? 0) - (b.params[0] ?? 0));
+  const order = param_groups.flatMap(({ params }) => params);
+  if (order.length !== names.length || order.some((param, i) => param !== i)) {
+    failMismatch("names", "the parameters group by group", "another order");
+  }
+  return {
+    state: Object.fromEntries(names.map((name, i) => [i, { ...state[name]! }])),
+    param_groups,
+  };
+}
+
+/**
+ * A state dict of ours from PyTorch's, for `loadStateDict`. Nothing is copied: `loadStateDict` does that.
+ *
+ * @param names the parameters in PyTorch's order, group by group
+ * @throws TypeError, RangeError `ERR_STATE_MISMATCH` naming what does not fit; also for a parameter that PyTorch has not stepped
+ * yet and therefore keeps no state for
+ */
+export function fromTorch(torchStateDict: TorchStateDict, names: readonly string[]): StateDict {
+  const state = checkRecord("state", checkRecord("state_dict", torchStateDict).state);
+  const param_groups = groupsOf(torchStateDict);
+  const order = param_groups.flatMap(({ params }) => params);
+  const { size } = checkNames(names, names);
+  if (order.length !== size || new Set(order).size !== size) {
+    failMismatch("param_groups", `${size} parameters, each once`, `${order.length}`);
+  }
+  // PyTorch itself goes by position, too: its integers may be any, as long as groups and state agree.
+  const nameOf = new Map(order.map((param, i) => [param, names[i]!]));
+  const entries = order.map((param) => {
+    const entry = own(state, String(param));
+    const label = `state[${param}]`;
+    if (entry === undefined) {
+      failMismatch(label, `the state of ${show(nameOf.get(param))}`, "none: PyTorch has not stepped it yet");
+    }
+    return [nameOf.get(param)!, readState(label, checkRecord(label, entry) as TorchState)] as const;
+  });
+  return {
+    state: Object.fromEntries(entries),
+    param_groups: param_groups.map(
+      ({ lr, betas, eps, weight_decay, amsgrad = false, maximize = false, params }): GroupState => ({
+        lr,
+        betas,
+        eps,
+        weight_decay,
+        amsgrad,
+        maximize,
+        bias_correction: true,
+        params: params.map((param) => nameOf.get(param)!),
+      }),
+    ),
+  };
+}
+
+function groupsOf<T extends { params: unknown[] }>({ param_groups }: { param_groups: T[] }): T[] {
+  checkArray("param_groups", param_groups, "an array").forEach((group, i) => {
+    const { params } = checkRecord(`param_groups[${i}]`, group) as T;
+    checkArray(`param_groups[${i}].params`, params, "an array");
+  });
+  return param_groups;
+}
+
+function readState(label: string, entry: TorchState): ParamState {
+  const { exp_avg, exp_avg_sq, max_exp_avg_sq } = entry;
+  const state: ParamState = {
+    step: readStep(`${label}.step`, entry.step),
+    exp_avg: checkFloat32Array(`${label}.exp_avg`, exp_avg),
+    exp_avg_sq: checkFloat32Array(`${label}.exp_avg_sq`, exp_avg_sq),
+  };
+  if (max_exp_avg_sq !== undefined) {
+    state.max_exp_avg_sq = checkFloat32Array(`${label}.max_exp_avg_sq`, max_exp_avg_sq);
+  }
+  return state;
+}
+
+function readStep(label: string, value: unknown): number {
+  if (typeof value !== "object" || value === null) return checkCount(label, value);
+  const { length } = value as ArrayLike<number>;
+  if (length !== 1) failMismatch(label, "a number or one element", show(value));
+  return checkCount(label, checkNumber(label, (value as ArrayLike<number>)[0]));
+}

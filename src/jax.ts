@@ -1,0 +1,148 @@
+/**
+ * Adam and AdamW as jax-js's gradient transformations: trees of arrays in, trees of arrays out, moments in linear memory.
+ *
+ * @packageDocumentation
+ */
+import { type Array as JaxArray, tree } from "@jax-js/jax";
+import { type Config, readConfig, type TransformationOptions } from "./adapters/jax/config.js";
+import { Engine } from "./adapters/jax/engine.js";
+import { type ArrayTree, checkFits, type Flat, flatten, refuseTracing, Uses } from "./adapters/jax/leaves.js";
+import { decaysOf } from "./adapters/jax/mask.js";
+import { type AdamState, makeState, type Opened, openState } from "./adapters/jax/state.js";
+import { failType } from "./checks/errors.js";
+import { ADAM_DEFAULTS, ADAMW_DEFAULTS } from "./checks/options.js";
+import type { Variant } from "./optimizer/setup.js";
+
+export type { ErrorCode, FusedAdamError } from "./checks/errors.js";
+export type { AdamOptions, KernelChoice, Schedule } from "./checks/types.js";
+export type { AdamState, ArrayTree, TransformationOptions };
+
+/** What jax-js's optax calls a gradient transformation. */
+export interface GradientTransformation {
+  /** The state before the first step. */
+  init<Params extends ArrayTree>(params: Params): ArrayTree;
+  /** What to add to each parameter, and the next state. */
+  update<Params extends ArrayTree>(updates: Params, state: ArrayTree, params?: Params): [Params, ArrayTree];
+}
+
+/**
+ * Adam over trees of float32 arrays. Every argument is used up, as by jax-js's own functions: pass `tree.ref(params)` for what
+ * is needed afterwards. A call that throws has used up nothing and changed nothing, unless jax-js could not hold the results:
+ * then the step was taken, and its state is gone.
+ */
+export interface FusedTransformation extends GradientTransformation {
+  /**
+   * The state before the first step.
+   *
+   * @throws TypeError, RangeError for a tree without arrays, or not of float32 arrays; Error `ERR_TRACED` under `jit`,
+   * `grad` or `vmap`
+   */
+  init<Params extends ArrayTree>(params: Params): AdamState;
+
+  /**
+   * What to add to each parameter, and the next state.
+   *
+   * Without decay p + update has the bits of `Adam`'s and `AdamW`'s own new value. A leaf that decays gets the rounded
+   * difference: p + update has those bits where the new value lies between p / 2 and 2p, and elsewhere is within
+   * 2^-23 of |new - p|.
+   *
+   * @param updates gradients, float32, in the structure of the parameters
+   * @param params needed where anything decays, else only checked
+   * @throws TypeError, RangeError for trees that do not fit; Error `ERR_TRACED` under `jit`, `grad` or `vmap`,
+   * `ERR_STALE_STATE` for a state that an earlier call has used up, `ERR_UNREADABLE` for values that must be waited for
+   */
+  update<Params extends ArrayTree>(updates: Params, state: ArrayTree, params?: Params): [Params, AdamState];
+
+  /**
+   * `update` and its addition in one: the new parameters, with the bits of `Adam` and `AdamW`, and the next state.
+   * Parameters that the step before returned are not read again.
+   *
+   * @param updates gradients, float32, in the structure of the parameters
+   * @throws what `update` does
+   */
+  step<Params extends ArrayTree>(updates: Params, state: ArrayTree, params: Params): [Params, AdamState];
+}
+
+const ADAM: Variant = { defaults: ADAM_DEFAULTS, coupled: true };
+const ADAMW: Variant = { defaults: ADAMW_DEFAULTS, coupled: false };
+
+/**
+ * Adam (Kingma & Ba 2015) for jax-js, eager. `weightDecay` is coupled: λθ is added to the gradient. Default 0.
+ *
+ * @throws TypeError, RangeError for an option that is not legal or not known
+ */
+export function adam<Params extends ArrayTree = ArrayTree>(
+  options?: TransformationOptions<Params>,
+): FusedTransformation {
+  return transformation(readConfig(ADAM, options));
+}
+
+/**
+ * AdamW (Loshchilov & Hutter 2019) for jax-js, eager. `weightDecay` is decoupled, the same for every element. Default 0.01,
+ * PyTorch's (optax has 1e-4).
+ *
+ * @throws TypeError, RangeError for an option that is not legal or not known
+ * @example
+ * import { numpy as np, tree } from "@jax-js/jax";
+ * import { adamw } from "fused-adam/jax";
+ *
+ * const optimizer = adamw({ lr: 1e-3, mask: { w: true, b: false } });
+ * let params = { w: np.array([1, 2]), b: np.array(0.5) };
+ * let state = optimizer.init(tree.ref(params));
+ * const grads = { w: np.array([3, 4]), b: np.array(-1) }; // grad(loss)(tree.ref(params), …)
+ * [params, state] = optimizer.step(grads, state, params);
+ */
+export function adamw<Params extends ArrayTree = ArrayTree>(
+  options?: TransformationOptions<Params>,
+): FusedTransformation {
+  return transformation(readConfig(ADAMW, options));
+}
+
+/** Closures, not methods: optax's `chain` takes `init` and `update` off their object. */
+function transformation(config: Config): FusedTransformation {
+  return {
+    init(params) {
+      const flat = flatten("params", params);
+      refuseTracing("init");
+      const uses = new Uses(flat);
+      const engine = new Engine(config, flat, decaysOf(config, flat));
+      uses.end();
+      return makeState(engine);
+    },
+    update(updates, state, params) {
+      const call = open(config, "update", updates, state, params);
+      return close(call, call.engine.update(call.grads, call.params));
+    },
+    step(updates, state, params) {
+      const call = open(config, "step", updates, state, params);
+      return close(call, call.engine.step(call.grads, call.params!));
+    },
+  };
+}
+
+interface Call extends Opened {
+  readonly grads: Flat;
+  readonly params: Flat | undefined;
+  readonly uses: Uses;
+}
+
+/** Everything that can be wrong with a call's arguments, found before anything changes. */
+function open(config: Config, name: "update" | "step", updates: unknown, state: unknown, params: unknown): Call {
+  const grads = flatten("updates", updates);
+  const values = name === "update" && params === undefined ? undefined : flatten("params", params);
+  refuseTracing(name);
+  if (values !== undefined) checkFits(values, grads);
+  const opened = openState(config, state, grads, values);
+  if (values === undefined && opened.engine.needsParams) {
+    failType("params", "the parameters, because weight decay is on", params);
+  }
+  const uses = new Uses(grads, ...(values === undefined ? [] : [values]), ...opened.arrays);
+  return { ...opened, grads, params: values, uses };
+}
+
+/** What a call returns, its arguments used up. */
+function close<Params>({ engine, end, uses }: Call, arrays: JaxArray[]): [Params, AdamState] {
+  uses.end();
+  end();
+  return [tree.unflatten(engine.def, arrays) as Params, makeState(engine)];
+}

@@ -1,0 +1,70 @@
+import { type Hyper, type Runtime, readHyper, readOptions, readRuntime } from "../checks/options.js";
+import { compile, compileSync, isShared, kernelsOver, type Module } from "../kernels/wasm.js";
+import { Arena } from "../memory/arena.js";
+import { checkPlacement, type GroupSpec, type Pointers, readGroups } from "../memory/params.js";
+import { chooseThreads } from "../threads/choose.js";
+import { Runner } from "../threads/runner.js";
+
+/** What tells the two optimizers apart: their defaults, and whether the decay goes into the gradient. */
+export interface Variant {
+  readonly defaults: Readonly<Hyper>;
+  readonly coupled: boolean;
+}
+
+/**
+ * An optimizer before its kernels and threads: options and parameters checked, laid out and copied, all in the call that was given
+ * them, so that what the caller does to its arrays while a module compiles changes nothing.
+ */
+export class Setup {
+  readonly hyper: Readonly<Hyper>;
+  readonly runtime: Runtime;
+  readonly groups: readonly GroupSpec[];
+  readonly pointers: readonly Pointers[][];
+  readonly memory: WebAssembly.Memory;
+  /** Undefined in foreign memory. */
+  readonly arena: Arena | undefined;
+  readonly threads: number;
+
+  constructor(
+    readonly variant: Variant,
+    params: unknown,
+    options: unknown,
+  ) {
+    const checked = readOptions(options);
+    this.runtime = readRuntime(checked);
+    this.hyper = readHyper("", checked, variant.defaults);
+    this.groups = readGroups(params, this.hyper);
+    const foreign = this.runtime.memory;
+    checkPlacement(this.groups, [], foreign);
+    this.threads = chooseThreads(this.runtime.threads, lengthOf(this.groups), foreign);
+    this.arena = foreign === undefined ? new Arena(Arena.bytes(this.groups), this.threads > 1) : undefined;
+    this.memory = foreign ?? this.arena!.memory;
+    this.pointers = this.groups.map((group) => placeGroup(group, this.arena));
+  }
+
+  async runner(): Promise<Runner> {
+    return this.#over(await compile(this.runtime.kernel, isShared(this.memory)));
+  }
+
+  runnerSync(): Runner {
+    return this.#over(compileSync(this.runtime.kernel, isShared(this.memory)));
+  }
+
+  #over(module: Module | undefined): Runner {
+    return new Runner(kernelsOver(this.memory, module), this.memory, module?.bytes, this.threads);
+  }
+}
+
+function lengthOf(groups: readonly GroupSpec[]): number {
+  return groups.reduce((sum, { params }) => params.reduce((sum, { length }) => sum + length, sum), 0);
+}
+
+/** Where a group's parameters lie: where the host says, or newly placed in the arena, their values copied in. */
+export function placeGroup(group: GroupSpec, arena: Arena | undefined): Pointers[] {
+  if (arena === undefined) return group.params.map(({ pointers }) => pointers!);
+  const placed = arena.place(group);
+  group.params.forEach(({ data, length }, i) => {
+    if (data !== undefined) new Float32Array(arena.memory.buffer, placed[i]!.param, length).set(data);
+  });
+  return placed;
+}

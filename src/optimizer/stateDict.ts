@@ -1,0 +1,171 @@
+import { checkFinite, checkFloat32Array } from "../checks/arrays.js";
+import { bare } from "../checks/bare.js";
+import { fail, failMismatch, failType, show } from "../checks/errors.js";
+import {
+  ADAM_KEYS,
+  CHECKS,
+  checkArray,
+  checkCount,
+  checkNonNegative,
+  checkObject,
+  type Hyper,
+  isRecord,
+  own,
+} from "../checks/options.js";
+import type { GroupState, ParamState, StateDict } from "../checks/types.js";
+import { addName, type Pointers, regionCount } from "../memory/params.js";
+import type { Group, Tensor } from "./group.js";
+
+/** Own name of a hyper-parameter, and PyTorch's. */
+const GROUP_KEYS = {
+  lr: "lr",
+  betas: "betas",
+  eps: "eps",
+  weightDecay: "weight_decay",
+  amsgrad: "amsgrad",
+  maximize: "maximize",
+  biasCorrection: "bias_correction",
+} as const satisfies Record<keyof Hyper, keyof GroupState>;
+
+/** Own name of a moment, and PyTorch's; whether it may be negative. */
+const MOMENTS = [
+  { region: "expAvg", key: "exp_avg", signed: true },
+  { region: "expAvgSq", key: "exp_avg_sq", signed: false },
+  { region: "maxExpAvgSq", key: "max_exp_avg_sq", signed: false },
+] as const;
+
+/** The moments that a group keeps. */
+export function momentsOf(group: Group) {
+  return MOMENTS.slice(0, regionCount(group.hyper) - 2);
+}
+
+/** Copies of everything a resumed run needs. */
+export function readState(groups: readonly Group[]): StateDict {
+  const state: Record<string, ParamState> = {};
+  for (const group of groups) {
+    for (const tensor of group.tensors) {
+      const entry = { step: tensor.step } as ParamState;
+      for (const { region, key } of momentsOf(group)) entry[key] = tensor.view(region).slice();
+      // Not by assignment: a parameter may be called "__proto__".
+      Object.defineProperty(
+        state,
+        tensor.name,
+        bare({ value: entry, enumerable: true, configurable: true, writable: true }),
+      );
+    }
+  }
+  return { state, param_groups: groups.map(readGroupState) };
+}
+
+/** A group's hyper-parameters and the names of its parameters. */
+export function readGroupState(group: Group): GroupState {
+  const entries = ADAM_KEYS.map((key) => [GROUP_KEYS[key], group.hyper[key]]);
+  return {
+    ...(Object.fromEntries(entries) as GroupState),
+    lr: group.currentLr(),
+    betas: [...group.hyper.betas],
+    params: group.tensors.map(({ name }) => name),
+  };
+}
+
+/** Values that a state dict has for one region, still in the caller's array. */
+interface Incoming {
+  readonly tensor: Tensor;
+  readonly label: string;
+  readonly region: keyof Pointers;
+  readonly signed: boolean;
+  readonly values: Float32Array;
+}
+
+/**
+ * Checks a state dict against the groups, by name, and returns the function that applies it. Whatever is wrong throws here.
+ * Every property is read once, and no array looked into before all are read: what is applied is what was checked, even
+ * where reading runs somebody's code.
+ */
+export function checkState(groups: readonly Group[], dict: unknown): () => void {
+  const object = checkObject("state_dict", dict, ["state", "param_groups"]);
+  const applyGroups = checkGroups(groups, own(object, "param_groups"));
+
+  const state = own(object, "state");
+  if (!isRecord(state)) failType("state", "an object", state);
+  const known = new Set(groups.flatMap(({ tensors }) => tensors.map(({ name }) => name)));
+  for (const name of Object.keys(state)) {
+    if (!known.has(name)) failMismatch("state", "this optimizer's parameters", `an entry for ${show(name)}`);
+  }
+  const steps = new Map<Tensor, number>();
+  const incoming = groups.flatMap((group) =>
+    group.tensors.flatMap((tensor) => {
+      if (!Object.hasOwn(state, tensor.name)) failMismatch("state", `an entry for ${show(tensor.name)}`, "none");
+      return readEntry(group, tensor, own(state, tensor.name), steps);
+    }),
+  );
+  const checked = incoming.map((moment) => checkValues(moment));
+  return () => {
+    for (const apply of applyGroups) apply();
+    for (const [tensor, step] of steps) tensor.step = step;
+    for (const { tensor, region, values } of checked) tensor.view(region).set(values);
+  };
+}
+
+function readEntry(group: Group, tensor: Tensor, value: unknown, steps: Map<Tensor, number>): Incoming[] {
+  const prefix = `state.${tensor.name}`;
+  const entry = checkObject(prefix, value, ["step", ...MOMENTS.map(({ key }) => key)]);
+  steps.set(tensor, checkCount(`${prefix}.step`, own(entry, "step")));
+  const moments = momentsOf(group);
+  if (moments.length < MOMENTS.length && own(entry, "max_exp_avg_sq") !== undefined) {
+    failMismatch(`${prefix}.max_exp_avg_sq`, "none, because amsgrad is off", "values");
+  }
+  return moments.map(({ region, key, signed }) => {
+    const label = `${prefix}.${key}`;
+    return { tensor, label, region, signed, values: checkFloat32Array(label, own(entry, key)) };
+  });
+}
+
+function checkValues(moment: Incoming): Incoming {
+  const { tensor, label, values } = moment;
+  if (values.length !== tensor.length) {
+    fail(RangeError, "ERR_SHAPE_MISMATCH", label, `${tensor.length} values`, String(values.length));
+  }
+  checkFinite(label, values, moment.signed);
+  // Views of the memory that is about to be written are read before it is.
+  const aliased = values.buffer === tensor.memory.buffer || !(values.buffer instanceof ArrayBuffer);
+  return aliased ? { ...moment, values: values.slice() } : moment;
+}
+
+/** Every group of the dict must hold the same parameters as one of the optimizer's, in whatever order either lists them. */
+function checkGroups(groups: readonly Group[], value: unknown): (() => void)[] {
+  const entries = checkArray("param_groups", value, "an array");
+  if (entries.length !== groups.length) failMismatch("param_groups", `${groups.length} groups`, String(entries.length));
+  const unmatched = new Set(groups);
+  return entries.map((entry, i) => {
+    const label = `param_groups[${i}]`;
+    const object = checkObject(label, entry, [...Object.values(GROUP_KEYS), "params"]);
+    const names = new Set<string>();
+    checkArray(`${label}.params`, own(object, "params"), "an array of names").forEach((name, j) => {
+      if (typeof name !== "string") failType(`${label}.params[${j}]`, "a name", name);
+      addName(`${label}.params`, names, name);
+    });
+    const group = groups.find(
+      ({ tensors }) => tensors.length === names.size && tensors.every(({ name }) => names.has(name)),
+    );
+    if (group === undefined || !unmatched.delete(group)) {
+      failMismatch(`${label}.params`, "the parameters of one of the optimizer's groups", show([...names].join(", ")));
+    }
+    return checkGroup(label, group, object);
+  });
+}
+
+function checkGroup(label: string, group: Group, object: object): () => void {
+  const read = (key: keyof Hyper) => [key, CHECKS[key](`${label}.${GROUP_KEYS[key]}`, own(object, GROUP_KEYS[key]))];
+  const hyper = Object.fromEntries(ADAM_KEYS.map(read)) as Hyper;
+  const lr = checkNonNegative(`${label}.lr`, hyper.lr);
+  const { amsgrad } = group.hyper;
+  if (hyper.amsgrad !== amsgrad) {
+    failMismatch(`${label}.amsgrad`, `${amsgrad}, fixed when the group was made`, String(hyper.amsgrad));
+  }
+  return () => {
+    // A schedule stays: what the dict holds is the value it last gave.
+    Object.assign(group.hyper, hyper, typeof group.hyper.lr === "function" && { lr: group.hyper.lr });
+    group.lastLr = lr;
+  };
+}

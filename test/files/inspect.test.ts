@@ -1,0 +1,130 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { encodeCheckpoint } from "fused-adam/checkpoint";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { byteLength, DTYPE_BITS } from "../../src/checkpoint/safetensors.js";
+import { fileOf, stepped, tiny } from "../checkpoint/support.js";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const { bin } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "fused-adam-"));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function run(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, bin["fused-adam"]), ...args], {
+    encoding: "utf8",
+  });
+  return { status, stdout, stderr };
+}
+
+function inspect(name: string, bytes: Uint8Array) {
+  const path = join(folder, name);
+  writeFileSync(path, bytes);
+  const { stdout, stderr, status } = run("inspect", path);
+  return { status, stdout: stdout.replaceAll(path, "FILE"), stderr: stderr.replaceAll(path, "FILE") };
+}
+
+test("a checkpoint: tensors, shapes, steps, groups, norms, and that the checksum holds", () => {
+  const optimizer = stepped(tiny());
+  optimizer.param("w").set([3, 0, -4, 0]);
+  const bytes = encodeCheckpoint(optimizer, { params: true });
+  const { stdout, status } = inspect("run", bytes);
+  expect(status).toBe(0);
+  const digits = /xxh32:([0-9a-f]{8})/.exec(Buffer.from(bytes).toString("latin1"))![1];
+  const norm = (values: Float32Array) => Math.sqrt(values.reduce((sum, x) => sum + x * x, 0)).toPrecision(6);
+  const { w, é } = optimizer.stateDict().state;
+  expect(stdout.trimEnd().split("\n")).toEqual([
+    `FILE: ${bytes.length} bytes, 7 tensors`,
+    `checksum xxh32:${digits} holds`,
+    "fused-adam checkpoint, version 1, kernel simd",
+    "",
+    "group 0: lr 0.001, betas 0.9 0.999, eps 1e-8, weight_decay 0.01, amsgrad false, maximize false, bias_correction true",
+    "  w: step 3",
+    "",
+    "group 1: lr 0.25, betas 0.9 0.999, eps 1e-8, weight_decay 0.01, amsgrad true, maximize false, bias_correction true",
+    "  é: step 3",
+    "",
+    "tensor            type  shape   norm",
+    "w                 F32   [2, 2]  5.00000",
+    `w.exp_avg         F32   [2, 2]  ${norm(w!.exp_avg)}`,
+    `w.exp_avg_sq      F32   [2, 2]  ${norm(w!.exp_avg_sq)}`,
+    `é                 F32   [1]     ${norm(optimizer.param("é"))}`,
+    `é.exp_avg         F32   [1]     ${norm(é!.exp_avg)}`,
+    `é.exp_avg_sq      F32   [1]     ${norm(é!.exp_avg_sq)}`,
+    `é.max_exp_avg_sq  F32   [1]     ${norm(é!.max_exp_avg_sq!)}`,
+  ]);
+  const flipped = bytes.map((byte, i) => (i === bytes.length - 1 ? byte ^ 1 : byte));
+  const damaged = inspect("damaged", flipped);
+  expect(damaged.status).toBe(1);
+  expect(damaged.stdout).toMatch(/checksum xxh32:[0-9a-f]{8} does not hold: the content's is xxh32:[0-9a-f]{8}/);
+});
+
+test("any safetensors file: every type is listed, floats have a norm", () => {
+  // 2, -1 and 2 in each float type, and 0 or a subnormal that adds nothing; norm 3.
+  const floats: Record<string, Uint8Array> = {
+    F64: new Uint8Array(Float64Array.of(2, -1, 2, 0).buffer),
+    F32: new Uint8Array(Float32Array.of(2, -1, 2, 0).buffer),
+    F16: new Uint8Array(Uint16Array.of(0x4000, 0xbc00, 0x4000, 0x0001).buffer),
+    BF16: new Uint8Array(Uint16Array.of(0x4000, 0xbf80, 0x4000, 0x0001).buffer),
+    F8_E5M2: Uint8Array.of(0x40, 0xbc, 0x40, 0),
+    F8_E4M3: Uint8Array.of(0x40, 0xb8, 0x40, 0),
+  };
+  let end = 0;
+  const chunks: Uint8Array[] = [];
+  const entries = [...DTYPE_BITS.keys()].map((dtype) => {
+    const data = floats[dtype] ?? new Uint8Array(byteLength(dtype, dtype, [4]));
+    chunks.push(data);
+    end += data.length;
+    return [`a ${dtype}`, { dtype, shape: [4], data_offsets: [end - data.length, end] }];
+  });
+  const header = { __metadata__: { format: "pt", "ke\u001by": "va\u202elue" }, ...Object.fromEntries(entries) };
+  const { stdout, status } = inspect("any", fileOf(header, Buffer.concat(chunks)));
+  expect(status).toBe(0);
+  expect(stdout).toContain("no checksum\nformat: pt\nke\\u001by: va\\u202elue\n");
+  for (const dtype of DTYPE_BITS.keys()) {
+    const line = stdout.split("\n").find((row) => row.startsWith(`a ${dtype} `))!;
+    expect(line.split(/ {2,}/)).toEqual([`a ${dtype}`, dtype, "[4]", ...(dtype in floats ? ["3.00000"] : [])]);
+  }
+  const nan = fileOf({ x: { dtype: "F8_E4M3", shape: [2], data_offsets: [0, 2] } }, Uint8Array.of(0x7f, 0x7e));
+  expect(inspect("nan", nan).stdout).toMatch(/\bNaN\n/);
+  const most = fileOf({ x: { dtype: "F8_E4M3", shape: [1], data_offsets: [0, 1] } }, Uint8Array.of(0x7e));
+  expect(inspect("most", most).stdout).toMatch(/\b448\.000\n/);
+});
+
+test("a tensor of several megabytes", () => {
+  const data = new Float32Array(1_000_003).fill(2);
+  const entry = { dtype: "F32", shape: [data.length], data_offsets: [0, data.byteLength] };
+  const { stdout } = inspect("large", fileOf({ x: entry }, new Uint8Array(data.buffer)));
+  expect(stdout).toContain((2 * Math.sqrt(data.length)).toPrecision(6));
+});
+
+test("errors are one line, and the exit code says so", () => {
+  const good = encodeCheckpoint(tiny());
+  const cases: [Uint8Array, RegExp][] = [
+    [new Uint8Array(3), /^"FILE: file": expected at least 8 bytes, got 3\n$/],
+    [good.subarray(0, 40), /^"FILE: header length": expected at most 32 \(of 40 bytes\), got \d+\n$/],
+    [good.subarray(0, good.length - 1), /^"FILE: file": expected \d+ bytes, where the last tensor ends, got \d+\n$/],
+  ];
+  cases.forEach(([bytes, message], i) => {
+    const { stdout, stderr, status } = inspect(`bad ${i}`, bytes);
+    expect([stdout, status]).toEqual(["", 1]);
+    expect(stderr).toMatch(message);
+  });
+  const missing = run("inspect", join(folder, "missing"));
+  expect(missing.status).toBe(1);
+  expect(missing.stderr).toMatch(/^"[^"]+": expected a file that can be read, got ENOENT[^\n]*\n$/);
+});
+
+test("usage", () => {
+  for (const args of [[], ["inspect"], ["inspect", "a", "b"], ["convert", "a"]]) {
+    const { status, stderr } = run(...args);
+    expect([status, stderr.startsWith("Usage: fused-adam inspect FILE\n")]).toEqual([2, true]);
+  }
+  expect(run("--help")).toMatchObject({ status: 0, stderr: "" });
+});

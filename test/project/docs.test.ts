@@ -1,0 +1,180 @@
+/**
+ * Every code block of the README, of docs/ and of the docstrings' examples runs as it stands, against the built package, and prints
+ * what the comments in it say. What cannot run here is in a table, with the reason; a block in neither fails.
+ */
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { transformSync } from "esbuild";
+import { afterAll, describe, expect, it } from "vitest";
+import { type Block, blocksOf, examples, PAGES, root } from "../support/markdown.js";
+
+const PYTHON = "/usr/bin/python3";
+const torch = existsSync(PYTHON) && runs(() => execFileSync(PYTHON, ["-c", "import torch"], { stdio: "ignore" }));
+
+/** Blocks with a name: which test takes it from the page and runs it where it belongs. */
+const TESTED: Record<string, string> = {
+  opfs: "test/checkpoint/browser.test.ts",
+  idb: "test/checkpoint/browser.test.ts",
+  file: "test/checkpoint/torch.test.ts",
+  torch: "test/checkpoint/torch.test.ts",
+  adamw: "test/project/kernelDocs.test.ts",
+  headers: "test/project/isolation.test.ts",
+  nginx: "test/project/isolation.test.ts",
+  vite: "test/project/isolation.test.ts",
+  middleware: "test/project/isolation.test.ts",
+  "headers-file": "test/project/isolation.test.ts",
+  vercel: "test/project/isolation.test.ts",
+  "service-worker": "test/project/isolation.test.ts",
+  register: "test/project/isolation.test.ts",
+  csp: "test/project/isolation.test.ts",
+};
+
+/** Kinds of block that are not run one by one, and where they are held to be right instead. */
+const KINDS: Record<string, string> = {
+  math: "`npm run docs` typesets them, and fails on one that it cannot",
+  diff: "test/project/kernelDocs.test.ts applies them, compiles and runs what comes of it",
+};
+
+/** Blocks that are pictures, and what says that they are right. */
+const PICTURES: Record<string, string> = {
+  layout: "the block below it prints these offsets",
+};
+
+/** Commands that no test runs, and why. */
+const COMMANDS: Record<string, string> = {
+  "npm install fused-adam": "takes what the registry has, not what is here",
+  "npm install && npm test": "is what runs this; .ci/run starts with it",
+  "npm install && npm run demo": "trains for minutes; examples/digits checks its own results",
+  "npm run check": "contains this",
+  "npm run bench": "measures for minutes, and speed is no matter for tests",
+  "npm run demo": "trains for minutes; examples/digits checks its own results",
+  "npm run demo:web": "serves until it is stopped; test/web builds the page and uses it",
+  "npm run docs": "is part of `npm run check`",
+  "npm run pack:check": "is part of `npm run check`",
+  "npm run test:everywhere": "runs most of these tests elsewhere, and not this one; .ci/run runs it",
+  "npm run test:consumers": "installs the package elsewhere; .ci/run runs it",
+  "npx fused-adam inspect run.safetensors": "test/files/inspect.test.ts runs it",
+};
+
+// Inside the package, so that "fused-adam" resolves to it.
+mkdirSync(join(root, "build"), { recursive: true });
+const dir = mkdtempSync(join(root, "build/docs-"));
+afterAll(() => rmSync(dir, { recursive: true }));
+
+const blocks = [...PAGES.flatMap(blocksOf), ...examples()];
+const titled = (list: readonly Block[]) => list.map((block) => [`${block.file}:${block.line}`, block] as const);
+const here = blocks.filter(({ note }) => note === undefined || note.key === "given");
+const of = (...languages: string[]) => titled(here.filter(({ language }) => languages.includes(language)));
+
+/** What the reader is to imagine in front of the block stands in a comment before it. */
+function given({ note, code }: Block): string {
+  return note === undefined ? code : `${note.text}\n${code}`;
+}
+
+/** What a block prints, its comments say: `console.log(x); // 1` in one language, `print(x)  # 1` in the other. */
+function claimed(code: string, line: RegExp): string {
+  return [...code.matchAll(line)].map(([, comment]) => comment!).join("\n");
+}
+
+describe("TypeScript and JavaScript", () => {
+  it.each(of("ts", "js"))("%s runs, and prints what it says", (title, block) => {
+    const folder = mkdtempSync(join(dir, "run-"));
+    const file = join(folder, "block.mjs");
+    writeFileSync(file, transformSync(given(block), { loader: "ts", format: "esm", target: "es2022" }).code);
+    const printed = execFileSync(process.execPath, [file], { cwd: folder, encoding: "utf8" }).trim();
+    expect(printed, title).toBe(claimed(block.code, /^ *console\.log\(.*\); \/\/ (.*)$/gm));
+  });
+
+  it("all of it type-checks under `strict`, as a reader's would", () => {
+    const folder = mkdtempSync(join(dir, "types-"));
+    of("ts").forEach(([, block], i) => {
+      writeFileSync(join(folder, `block${i}.ts`), `// ${block.file}:${block.line}\n${given(block)}\nexport {};\n`);
+    });
+    const compilerOptions = {
+      ...{ strict: true, noEmit: true, skipLibCheck: true, types: ["node"] },
+      ...{ target: "es2022", lib: ["es2023", "dom"], module: "nodenext", moduleResolution: "nodenext" },
+    };
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions }));
+    expect(
+      output(() => execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", folder])),
+    ).toBe("");
+  });
+});
+
+describe.skipIf(!torch)("Python, with Debian's python3-torch", () => {
+  it.each(of("python"))("%s runs, and prints what it says", (title, block) => {
+    const folder = mkdtempSync(join(dir, "python-"));
+    const printed = execFileSync(PYTHON, ["-c", given(block)], { cwd: folder, encoding: "utf8" }).trim();
+    expect(printed, title).toBe(claimed(block.code, /^print\(.*\) {2}# (.*)$/gm));
+  });
+});
+
+describe("shell", () => {
+  const commands = of("sh").flatMap(([title, { code }]) =>
+    code.split("\n").flatMap((line) => {
+      const command = line.replace(/(^|\s)#.*/, "").trim();
+      return command === "" ? [] : [[title, command] as const];
+    }),
+  );
+
+  it.each(commands)("%s: `%s` is in the table, with a reason", (_, command) => {
+    expect(COMMANDS[command]).toMatch(/\w+ \w+/);
+  });
+
+  it("the table has no command that stands nowhere", () => {
+    expect(commands.map(([, command]) => command)).toEqual(expect.arrayContaining(Object.keys(COMMANDS)));
+  });
+});
+
+describe("the rest", () => {
+  it.each(titled(blocks.filter(({ note }) => note?.key === "tested")))("%s: the named test takes it", (_, { note }) => {
+    const test = TESTED[note!.text];
+    expect(test, note!.text).toBeDefined();
+    expect(readFileSync(join(root, test!), "utf8")).toContain(`"${note!.text}"`);
+  });
+
+  it.each(titled(blocks.filter(({ note }) => note?.key === "from")))("%s stands in the file it is from", (_, block) => {
+    const words = (text: string) => text.replace(/\s+/g, " ").trim();
+    // Where something is left out, what is shown goes on after it.
+    let rest = words(readFileSync(join(root, block.note!.text), "utf8"));
+    for (const part of block.code.split(/^ *\/\/ …\n/m).map(words)) {
+      expect(rest).toContain(part);
+      rest = rest.slice(rest.indexOf(part) + part.length);
+    }
+  });
+
+  it("every block is of a kind that is run, or one of a table here says why not", () => {
+    const known = ["ts", "js", "python", "sh", ...Object.keys(KINDS)];
+    const strays = here.filter(({ language }) => !known.includes(language));
+    expect(strays.map(({ file, line, language }) => `${file}:${line}: ${language || "no language"}`)).toEqual([]);
+  });
+
+  it("every note to the tests is one that they know", () => {
+    const notes = blocks.flatMap(({ file, line, note }) => (note === undefined ? [] : [{ file, line, ...note }]));
+    const strange = notes.filter(({ key, text }) => {
+      if (key === "picture") return !Object.hasOwn(PICTURES, text);
+      return !["given", "tested", "from"].includes(key);
+    });
+    expect(strange).toEqual([]);
+  });
+});
+
+function runs(call: () => unknown): boolean {
+  try {
+    call();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What a command says when it fails. */
+function output(call: () => unknown): string {
+  try {
+    call();
+    return "";
+  } catch (error) {
+    return String((error as { stdout?: unknown }).stdout);
+  }
+}

@@ -1,0 +1,222 @@
+/** The recipes of docs/threads.md for cross-origin isolation, in the servers and the browser they are for. */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { type Browser, chromium } from "playwright-core";
+import { createServer as createVite, preview } from "vite";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { recipe, root } from "../support/markdown.js";
+
+const of = (name: string) => recipe("docs/threads.md", name);
+const CHROMIUM = "/usr/bin/chromium";
+const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"];
+const QUIET = ["--disable-component-update", "--disable-sync"];
+const nginx = ["/usr/sbin/nginx", "/usr/bin/nginx"].find(existsSync);
+
+/** The headers as the page states them, by which the recipes are measured. */
+const HEADERS = of("headers")
+  .trim()
+  .split("\n")
+  .map((line) => line.split(": ") as [string, string]);
+
+mkdirSync(join(root, "build"), { recursive: true });
+const dir = mkdtempSync(join(root, "build/isolation-"));
+writeFileSync(join(dir, "index.html"), "<!doctype html><title>page</title>");
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+async function listen(server: Server): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return `http://localhost:${(server.address() as AddressInfo).port}`;
+}
+
+async function expectHeaders(url: string): Promise<void> {
+  const response = await fetch(url);
+  expect(response.status, url).toBe(200);
+  for (const [name, value] of HEADERS) expect(response.headers.get(name), `${url}: ${name}`).toBe(value);
+}
+
+/** A page's answer, and what comes with it. */
+function serve(respond: (path: string) => { type: string; body: string; headers?: [string, string][] }): Server {
+  return createServer(({ url = "" }, response) => {
+    const { type, body, headers = [] } = respond(url);
+    response.setHeader("content-type", type);
+    for (const [name, value] of headers) response.setHeader(name, value);
+    response.end(body);
+  });
+}
+
+describe("servers send both headers", () => {
+  it("two of them", () => {
+    expect(HEADERS.map(([name]) => name)).toEqual(["Cross-Origin-Opener-Policy", "Cross-Origin-Embedder-Policy"]);
+  });
+
+  it.skipIf(nginx === undefined)(`nginx${nginx === undefined ? " (skipped: not installed)" : ""}`, async () => {
+    const free = createServer();
+    const { port } = new URL(await listen(free));
+    await new Promise((resolve) => free.close(resolve));
+    const block = of("nginx").replace("8080", `127.0.0.1:${port}`).replace("/var/www/html", dir);
+    const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
+      (name) => `${name}_temp_path ${dir}/${name};`,
+    );
+    const config = join(dir, "nginx.conf");
+    const user = process.getuid?.() === 0 ? "user root;" : "";
+    writeFileSync(
+      config,
+      `${user} pid ${dir}/nginx.pid; error_log stderr; events {} http { access_log off; ${temporary.join(" ")}\n${block}}`,
+    );
+    const flags = ["-p", dir, "-e", "stderr", "-c", config];
+    execFileSync(nginx!, [...flags, "-t"], { stdio: "pipe" });
+    const server: ChildProcess = spawn(nginx!, [...flags, "-g", "daemon off; master_process off;"], { stdio: "pipe" });
+    try {
+      await expect
+        .poll(
+          () =>
+            fetch(`http://127.0.0.1:${port}/`).then(
+              ({ ok }) => ok,
+              () => false,
+            ),
+          { timeout: 20_000 },
+        )
+        .toBe(true);
+      await expectHeaders(`http://127.0.0.1:${port}/`);
+    } finally {
+      const ended = new Promise((resolve) => server.once("exit", resolve));
+      server.kill();
+      await ended;
+    }
+  });
+
+  it("Vite's development server and preview", async () => {
+    const file = join(dir, "vite.config.ts");
+    writeFileSync(file, of("vite"));
+    const { default: config } = await import(file);
+    const inline = { ...config, root: dir, configFile: false as const, logLevel: "silent" as const };
+    const server = await createVite({ ...inline, server: { ...config.server, port: 0, watch: null } });
+    await server.listen();
+    try {
+      await expectHeaders(server.resolvedUrls!.local[0]!);
+    } finally {
+      await server.close();
+    }
+    const previewed = await preview({ ...inline, build: { outDir: "." }, preview: { ...config.preview, port: 0 } });
+    try {
+      await expectHeaders(previewed.resolvedUrls!.local[0]!);
+    } finally {
+      await previewed.close();
+    }
+  });
+
+  it("a middleware, in Connect", async () => {
+    const vite = await createVite({
+      root: dir,
+      configFile: false,
+      logLevel: "silent",
+      server: { middlewareMode: true, ws: false },
+    });
+    const app = vite.middlewares;
+    new Function("app", of("middleware"))({
+      use: (middleware: never) => app.stack.unshift({ route: "", handle: middleware }),
+    });
+    const server = createServer(app);
+    try {
+      await expectHeaders(await listen(server));
+    } finally {
+      server.close();
+      await vite.close();
+    }
+  });
+
+  it("_headers: a path that matches all, and under it, indented, both headers", () => {
+    const [path, ...lines] = of("headers-file").trimEnd().split("\n");
+    expect(path).toBe("/*");
+    expect(lines).toEqual(HEADERS.map((header) => `  ${header.join(": ")}`));
+  });
+
+  it("vercel.json: JSON, a source that matches all, both headers", () => {
+    const { headers } = JSON.parse(of("vercel"));
+    expect(headers).toHaveLength(1);
+    for (const path of ["/", "/a.html", "/a/b.js"]) expect(path).toMatch(new RegExp(`^${headers[0].source}$`));
+    expect(headers[0].headers).toEqual(HEADERS.map(([key, value]) => ({ key, value })));
+  });
+});
+
+describe.skipIf(!existsSync(CHROMIUM))("Chromium", () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, ...QUIET] });
+  });
+  afterAll(() => browser?.close());
+
+  const html = (body = "") => ({ type: "text/html", body: `<!doctype html>${body}` });
+
+  it("isolates a page that comes with the headers, and none that comes without", async () => {
+    const server = serve((path) => (path === "/with" ? { ...html(), headers: HEADERS } : html()));
+    const base = await listen(server);
+    const page = await browser.newPage();
+    const isolated: boolean[] = [];
+    for (const path of ["/with", "/without"]) {
+      await page.goto(base + path);
+      isolated.push(await page.evaluate("crossOriginIsolated"));
+    }
+    expect(isolated).toEqual([true, false]);
+    await page.close();
+    server.close();
+  });
+
+  it("the service worker isolates a page that comes without headers, after one reload and no more", async () => {
+    let loads = 0;
+    const server = serve((path) => {
+      if (path === "/isolate.js") return { type: "text/javascript", body: of("service-worker") };
+      if (path === "/register.js") return { type: "text/javascript", body: of("register") };
+      if (path === "/") loads++;
+      return html('<script type="module" src="register.js"></script>');
+    });
+    const base = await listen(server);
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    await page.goto(base);
+    await page.waitForFunction("crossOriginIsolated && document.readyState === 'complete'", undefined, {
+      timeout: 20_000,
+    });
+    const bytes = await page.evaluate(
+      "new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer.byteLength",
+    );
+    expect(bytes).toBe(65536);
+    await page.waitForTimeout(300);
+    expect(loads).toBe(2);
+    await context.close();
+    server.close();
+  });
+
+  it("the policy allows compiling and workers from blob: URLs, and without it neither is", async () => {
+    const [name, value] = of("csp")
+      .trim()
+      .split(/: (.*)/) as [string, string];
+    const strict = value.replace(" 'wasm-unsafe-eval'", "").replace(" blob:", "");
+    const server = serve((path) => ({ ...html(), headers: [[name, path === "/open" ? value : strict]] }));
+    const base = await listen(server);
+    const page = await browser.newPage();
+    const attempt = `(async () => {
+      const compiled = await WebAssembly.compile(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0)).then(() => true, () => false);
+      const answered = await new Promise((resolve) => {
+        const worker = new Worker(URL.createObjectURL(new Blob(["postMessage(1)"], { type: "text/javascript" })));
+        worker.onmessage = () => resolve(true);
+        worker.onerror = () => resolve(false);
+      }).catch(() => false);
+      return [compiled, answered];
+    })()`;
+    const results: unknown[] = [];
+    for (const path of ["/open", "/strict"]) {
+      await page.goto(base + path);
+      results.push(await page.evaluate(attempt));
+    }
+    expect(results).toEqual([
+      [true, true],
+      [false, false],
+    ]);
+    await page.close();
+    server.close();
+  });
+});

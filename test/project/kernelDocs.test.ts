@@ -1,0 +1,151 @@
+/** What docs/kernels.md and docs/adding-a-kernel.md say about kernels, held against the compiler. */
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { UpdateKernel, UpdateRow } from "../../src/kernels/table.js";
+import { expectSameBits } from "../support/bits.js";
+import { wild } from "../support/data.js";
+import { blocksOf, recipe, root } from "../support/markdown.js";
+import { wasmBytes } from "../support/wasm.js";
+
+/** A copy of the sources, in which the page's changes are made. */
+mkdirSync(join(root, "build"), { recursive: true });
+const copy = mkdtempSync(join(root, "build/kernel-docs-"));
+afterAll(() => rmSync(copy, { recursive: true }));
+
+/** The compiler takes some seconds, and waits its turn on a machine that runs other tests. */
+const MINUTES = 180_000;
+
+beforeAll(() => {
+  for (const path of ["assembly", "src", "test/reference.ts", "test/kernels/kernels.test.ts", "asconfig.json"]) {
+    cpSync(join(root, path), join(copy, path), { recursive: true });
+  }
+  for (const { code } of blocksOf("docs/adding-a-kernel.md").filter(({ language }) => language === "diff")) {
+    const [first, ...lines] = code.split("\n");
+    apply(first!.replace(/^# /, ""), lines.join("\n").split("\n …\n"));
+  }
+  const asc = join(root, "node_modules/assemblyscript/bin/asc.js");
+  const flags = ["--config", "asconfig.json", "--target", "simd", "--outFile", "simd.wasm", "--textFile", "simd.wat"];
+  execFileSync(process.execPath, [asc, ...flags], { cwd: copy });
+}, MINUTES);
+
+/** Replaces what stands in the file, once, by what shall stand there. */
+function apply(file: string, hunks: readonly string[]): void {
+  const path = join(copy, file);
+  for (const hunk of hunks) {
+    const lines = hunk.replace(/\n$/, "").split("\n");
+    const side = (sign: string) =>
+      lines
+        .filter((line) => line[0] !== sign)
+        .map((line) => `${line.slice(1)}\n`)
+        .join("");
+    const parts = readFileSync(path, "utf8").split(side("+"));
+    expect(parts, `${file} has once:\n${side("+")}`).toHaveLength(2);
+    writeFileSync(path, parts.join(side("-")));
+  }
+}
+
+describe("docs/kernels.md", () => {
+  it("the loop of adamw does these instructions in this order, and four times as many of each in a turn", () => {
+    const listed = recipe("docs/kernels.md", "adamw")
+      .replace(/;;.*/g, "")
+      .match(/\w+\.\w+/g)!;
+    const text = readFileSync(join(copy, "simd.wat"), "utf8");
+    const [, kernel] = /\(func \$assembly\/index\/adamw (.*?)\n \(func /s.exec(text)!;
+    // From the start of the loop to that of the rest; the way out, in `if`, does what is left of the last vector.
+    const [, turn, way, last] = /\n +loop (.*?)\n +if\n(.*?)\n +else(.*?)\n +loop /s.exec(kernel!)!;
+    expect(operations(turn! + last!).join(" ")).toContain(listed.join(" "));
+    expect(operations(turn! + last!).sort()).toEqual([...listed, ...listed, ...listed, ...listed].sort());
+    expect(operations(way!)).toEqual(
+      listed.slice(listed.lastIndexOf("v128.load")).filter((name) => name !== "f32x4.sqrt"),
+    );
+  });
+});
+
+function operations(wat: string): string[] {
+  return [...(wat.match(/\b(v128|f32x4)\.(?!splat)\w+/g) ?? [])];
+}
+
+describe("docs/adding-a-kernel.md", () => {
+  it("a row that the table then has, and an export that the module then has; every other kernel has the bytes it had", async () => {
+    const { UPDATE_ROWS } = await table();
+    expect(UPDATE_ROWS.map(({ name }) => name)).toContain("adamw_clamped");
+    const [before, after] = [wasmBytes("simd"), readFileSync(join(copy, "simd.wasm"))];
+    const names = (bytes: BufferSource) =>
+      WebAssembly.Module.exports(new WebAssembly.Module(bytes)).map(({ name }) => name);
+    expect(names(after).sort()).toEqual([...names(before), "adamw_clamped"].sort());
+    expect(bodies(after)).toEqual(expect.arrayContaining(bodies(before)));
+  });
+
+  it("the new kernel, the new TypeScript and the new reference: the same bits, 3 steps of 100 wild elements", async () => {
+    const { UPDATE_ROWS } = await table();
+    const { scalarKernels } = await import(join(copy, "src/kernels/scalar.ts"));
+    const { referenceStep } = await import(join(copy, "test/reference.ts"));
+    const { stepConstants } = await import(join(copy, "src/optimizer/stepConstants.ts"));
+    const hyper = { lr: 0.1, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0.01, maximize: false, biasCorrection: true };
+    const limit = 0.5;
+    const constants = new Float32Array(9);
+    const regions = ["param", "grad", "expAvg", "expAvgSq"] as const;
+    const values = regions.map((name, i) => (name === "expAvgSq" ? wild(100, i).map(Math.abs) : wild(100, i)));
+
+    const run = (kernel: UpdateKernel, memory: WebAssembly.Memory) => {
+      const views = values.map((initial, i) => {
+        const view = new Float32Array(memory.buffer, 1024 * (i + 1), 100);
+        view.set(initial);
+        return view;
+      });
+      for (let step = 1; step <= 3; step++) {
+        stepConstants(constants, hyper, false, hyper.lr, step, limit);
+        kernel(1024, 2048, 3072, 4096, 0, 100, ...(Array.from(constants) as Constants));
+      }
+      return views;
+    };
+    const memory = new WebAssembly.Memory({ initial: 1 });
+    const module = new WebAssembly.Module(readFileSync(join(copy, "simd.wasm")));
+    const instance = new WebAssembly.Instance(module, { env: { memory } });
+    const compiled = run(instance.exports.adamw_clamped as UpdateKernel, memory);
+    const heap = new WebAssembly.Memory({ initial: 1 });
+    const row = UPDATE_ROWS.findIndex(({ name }) => name === "adamw_clamped");
+    const interpreted = run(scalarKernels(heap).update[row], heap);
+
+    const [param, grad, expAvg, expAvgSq] = values.map((initial) => initial.slice());
+    const state = { param, grad, expAvg, expAvgSq, maxExpAvgSq: new Float32Array(100), step: 0 };
+    const options = { ...hyper, mode: "adamw", amsgrad: false, clamp: true };
+    for (let step = 1; step <= 3; step++) referenceStep(state, options, limit);
+    regions.forEach((name, i) => {
+      expectSameBits(`${name}, SIMD`, compiled[i]!, state[name]!);
+      expectSameBits(`${name}, TypeScript`, interpreted[i]!, state[name]!);
+    });
+  });
+});
+
+type Constants = [number, number, number, number, number, number, number, number, number];
+
+async function table(): Promise<{ UPDATE_ROWS: readonly UpdateRow[] }> {
+  return import(join(copy, "src/kernels/table.ts"));
+}
+
+/** The functions' bodies, as hex: the entries of the code section. */
+function bodies(bytes: Uint8Array): string[] {
+  let at = 8;
+  const number = () => {
+    let value = 0;
+    for (let scale = 1; ; scale *= 128) {
+      const byte = bytes[at++]!;
+      value += (byte & 127) * scale;
+      if (byte < 128) return value;
+    }
+  };
+  for (;;) {
+    const id = bytes[at++];
+    const length = number();
+    if (id === 10) break;
+    at += length;
+  }
+  return Array.from({ length: number() }, () => {
+    const length = number();
+    at += length;
+    return Buffer.from(bytes.subarray(at - length, at)).toString("hex");
+  });
+}

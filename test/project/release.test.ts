@@ -1,0 +1,112 @@
+/** What is published, and how: the files of the tarball, the version and the changelog as changesets make them, the workflows. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { root } from "../support/markdown.js";
+
+const read = (path: string) => readFileSync(join(root, path), "utf8");
+const manifest = JSON.parse(read("package.json"));
+
+describe("the tarball", () => {
+  const listed = execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
+    cwd: root,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const files: string[] = JSON.parse(listed)[0].files.map(({ path }: { path: string }) => path);
+
+  it("has these files and no others: of each source its code and its types in both formats, the modules, the papers", () => {
+    // What is not compiled by itself is inlined in what is.
+    const { exclude } = JSON.parse(read("tsconfig.build.json"));
+    const sources = readdirSync(join(root, "src"), { recursive: true })
+      .map(String)
+      .filter((path) => path.endsWith(".ts") && !exclude.includes(`src/${path}`))
+      .map((path) => path.slice(0, -3));
+    const modules = Object.keys(JSON.parse(read("asconfig.json")).targets).filter((target) => target !== "debug");
+    const expected = [
+      ...["LICENSE", "README.md", "CHANGELOG.md", "package.json"],
+      ...["esm", "cjs"].flatMap((format) => [
+        `dist/${format}/package.json`,
+        ...sources.flatMap((path) => [`dist/${format}/${path}.js`, `dist/${format}/${path}.d.ts`]),
+      ]),
+      ...modules.map((name) => `dist/wasm/${name}.wasm`),
+    ];
+    expect(files.sort()).toEqual(expected.sort());
+  });
+
+  it("everything that package.json points to is in it", () => {
+    const targets = JSON.stringify([manifest.main, manifest.module, manifest.types, manifest.bin, manifest.exports]);
+    for (const [, path] of targets.matchAll(/"\.\/(dist\/[^"*]+)"/g)) expect(files).toContain(path);
+  });
+
+  it("the code refers to no source maps: there are none, it is what TypeScript leaves of the sources, comments included", () => {
+    for (const path of files.filter((path) => path.endsWith(".js"))) {
+      expect(read(path), path).not.toContain("sourceMappingURL");
+    }
+  });
+
+  it("provenance can be proved: repository, homepage and bugs are of one place", () => {
+    const [, place] = /^git\+(https:\/\/github\.com\/[\w-]+\/[\w-]+)\.git$/.exec(manifest.repository.url)!;
+    expect([manifest.homepage, manifest.bugs]).toEqual([`${place}#readme`, `${place}/issues`]);
+    expect(read("docs/site/nav.mjs")).toContain(`"${place}"`);
+  });
+});
+
+describe("changesets", () => {
+  it("a minor change to this version: the next one, and its section above the last one's in the changelog", () => {
+    const copy = mkdtempSync(join(tmpdir(), "fused-adam-version-"));
+    try {
+      for (const path of ["package.json", "CHANGELOG.md"]) writeFileSync(join(copy, path), read(path));
+      mkdirSync(join(copy, ".changeset"));
+      writeFileSync(join(copy, ".changeset/config.json"), read(".changeset/config.json"));
+      writeFileSync(join(copy, ".changeset/new-thing.md"), '---\n"fused-adam": minor\n---\n\nA new thing.\n');
+      symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
+      const git = (...args: string[]) =>
+        execFileSync("git", ["-c", "user.name=test", "-c", "user.email=test@example.org", ...args], { cwd: copy });
+      git("init", "--quiet", "--initial-branch=main");
+      git("add", "package.json", "CHANGELOG.md", ".changeset");
+      git("commit", "--quiet", "--message=start");
+      const changeset = join(root, "node_modules/@changesets/cli/bin.js");
+      execFileSync(process.execPath, [changeset, "version"], { cwd: copy, stdio: "pipe" });
+
+      const [major, minor] = manifest.version.split(".").map(Number);
+      const next = `${major}.${minor + 1}.0`;
+      expect(JSON.parse(readFileSync(join(copy, "package.json"), "utf8")).version).toBe(next);
+      const sections = readFileSync(join(copy, "CHANGELOG.md"), "utf8").split(/^## /m);
+      expect(sections[0]).toBe("# Changelog\n\n");
+      expect(sections[1]).toMatch(
+        new RegExp(`^${next.replaceAll(".", "\\.")}\n\n### Minor Changes\n\n- [^\n]*A new thing\\.\n`),
+      );
+      expect(sections[2]).toMatch(new RegExp(`^${manifest.version.replaceAll(".", "\\.")}\n`));
+    } finally {
+      rmSync(copy, { recursive: true, force: true });
+    }
+  });
+});
+
+describe("workflows", () => {
+  const workflows = readdirSync(join(root, ".github/workflows")).map(
+    (file) => [file, read(`.github/workflows/${file}`)] as const,
+  );
+
+  it.each(workflows)("%s: other people's actions are named by commit, with the version beside it", (_, text) => {
+    const uses = [...text.matchAll(/uses: (\S+)(.*)/g)].filter(([, action]) => !action!.startsWith("./"));
+    for (const [line] of uses) expect(line).toMatch(/^uses: [\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/);
+  });
+
+  it.each(workflows)("%s: may by itself only read", (_, text) => {
+    expect(/^permissions:\n((?: .*\n)+)/m.exec(text)?.[1]).toBe("  contents: read\n");
+  });
+
+  it("a release comes after the whole check, proves where it was built, and uses no stored token", () => {
+    const text = workflows.find(([file]) => file === "release.yml")![1];
+    expect(text).toMatch(/check:\n {4}uses: \.\/\.github\/workflows\/ci\.yml/);
+    expect(text).toContain("needs: check");
+    expect(text).toContain("id-token: write");
+    expect(text).toContain('NPM_CONFIG_PROVENANCE: "true"');
+    expect(text).not.toMatch(/secrets\.|NPM_TOKEN|NODE_AUTH_TOKEN/);
+    expect(workflows.find(([file]) => file === "ci.yml")![1]).toContain("bash .ci/run");
+  });
+});

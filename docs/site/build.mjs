@@ -29,14 +29,11 @@ const { checkLinks } = await import("./links.mjs");
 const { pages, links } = checkLinks("build/site", process.env.DOCS_BASE ?? "/");
 console.log(`build/site: ${pages} pages, ${links} links between them`);
 
-/**
- * What the site is made with has a lock file of its own, and comes when it is first needed. Not by `npm ci`, which takes a lock file
- * for broken that does not list the binaries of every other platform.
- */
+/** The site's tools have a lock file of their own, and are installed when they are first needed or have changed. */
 function installTools() {
   const installed = "docs/site/node_modules/.package-lock.json";
   if (existsSync(installed) && statSync(installed).mtimeMs > statSync("docs/site/package-lock.json").mtimeMs) return;
-  execFileSync("npm", ["install", "--no-save", "--no-audit", "--no-fund"], { cwd: here, stdio: "inherit" });
+  execFileSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: here, stdio: "inherit" });
 }
 
 function gatherPages() {

@@ -1,8 +1,8 @@
 import type uPlot from "uplot";
+import type { DecayPictures } from "./decayMeter.js";
 import { count } from "./format.js";
 import { axis, colour, Plot } from "./plot.js";
 import { STYLES } from "./styles.js";
-import type { DecayPictures } from "./trainer.js";
 
 const POWERS = Array.from({ length: 24 }, (_, i) => Number(`1e${i - 9}`));
 const GRADIENTS = Array.from({ length: 41 }, (_, i) => Number((i * 0.005).toFixed(3)));

@@ -32,6 +32,13 @@ export interface DecayPicture {
   readonly dots: readonly { readonly rms: number; readonly multiple: number }[];
 }
 
+/** What the decay of the first runs did, after `since` steps and up to `step`. */
+export interface DecayPictures {
+  readonly since: number;
+  readonly step: number;
+  readonly runs: readonly DecayPicture[];
+}
+
 /** All but `gradientMean` are sums since the last reset. */
 export interface MeterState {
   readonly gradientMean: Float64Array;

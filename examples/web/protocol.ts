@@ -1,6 +1,6 @@
 import type { Evaluation } from "../shared/run.js";
+import type { DecayPictures } from "./decayMeter.js";
 import type { Change, Settings } from "./settings.js";
-import type { DecayPictures } from "./trainer.js";
 
 /** The runs, in the order in which they come everywhere. The last one is without decay. */
 export const LABELS = ["AdamW", "Adam + L2", "Adam"] as const;

@@ -1,8 +1,8 @@
+import type { DecayPictures } from "./decayMeter.js";
 import { count, fixed, megabytes, multiple, percent, short } from "./format.js";
 import type { Curves } from "./lossChart.js";
 import { LABELS, type Report, type Request, type SavedRun } from "./protocol.js";
 import type { Change, Settings } from "./settings.js";
-import type { DecayPictures } from "./trainer.js";
 
 type StateReport = Extract<Report, { type: "state" }>;
 

@@ -4,20 +4,13 @@ import { initialValues } from "../shared/model.js";
 import { createRng } from "../shared/rng.js";
 import { type Rule, Run, type RunState } from "../shared/run.js";
 import { EPOCHS, SEED } from "../shared/task.js";
-import { DecayMeter, type DecayPicture, type MeterState } from "./decayMeter.js";
+import { DecayMeter, type DecayPictures, type MeterState } from "./decayMeter.js";
 import { LABELS } from "./protocol.js";
 import type { Change, Settings } from "./settings.js";
 
 const OPTIMIZERS = [AdamW, Adam, Adam] as const;
 /** How many of the runs decay: all but the last. */
 const DECAYING = 2;
-
-/** What the decay of the first runs did, after `since` steps and up to `step`. */
-export interface DecayPictures {
-  readonly since: number;
-  readonly step: number;
-  readonly runs: readonly DecayPicture[];
-}
 
 /** Everything that a training needs to go on bit for bit: plain data. */
 export interface TrainerState {

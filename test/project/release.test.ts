@@ -110,3 +110,20 @@ describe("workflows", () => {
     expect(workflows.find(([file]) => file === "ci.yml")![1]).toContain("bash .ci/run");
   });
 });
+
+describe.each(["package-lock.json", "docs/site/package-lock.json"])("%s", (path) => {
+  const packages: Record<string, { resolved?: string; optionalDependencies?: Record<string, string> }> = JSON.parse(
+    read(path),
+  ).packages;
+
+  it("lists the binaries of every platform, not only of the one where it was made", () => {
+    const names = new Set(Object.keys(packages).map((key) => key.replace(/^.*node_modules\//, "")));
+    const optional = Object.values(packages).flatMap((entry) => Object.keys(entry.optionalDependencies ?? {}));
+    expect(optional.filter((name) => !names.has(name))).toEqual([]);
+    expect(optional.length).toBeGreaterThan(20);
+  });
+
+  it("names no registry", () => {
+    expect(Object.values(packages).flatMap(({ resolved }) => resolved ?? [])).toEqual([]);
+  });
+});

@@ -10,7 +10,13 @@ export const NAV = [
   },
   {
     text: "Inside",
-    pages: ["docs/arithmetic.md", "docs/subnormals.md", "docs/kernels.md", "docs/adding-a-kernel.md"],
+    pages: [
+      "docs/architecture.md",
+      "docs/arithmetic.md",
+      "docs/subnormals.md",
+      "docs/kernels.md",
+      "docs/adding-a-kernel.md",
+    ],
   },
   { text: "Project", pages: ["CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"] },
 ];

@@ -39,13 +39,14 @@ const KINDS: Record<string, string> = {
 /** Blocks that are pictures, and what says that they are right. */
 const PICTURES: Record<string, string> = {
   layout: "the block below it prints these offsets",
+  rooms: "test/project/architecture.test.ts looks for every room and entry point in it",
 };
 
 /** Commands that no test runs, and why. */
 const COMMANDS: Record<string, string> = {
   "npm install fused-adam": "takes what the registry has, not what is here",
-  "npm install && npm test": "is what runs this; .ci/run starts with it",
-  "npm install && npm run demo": "trains for minutes; examples/digits checks its own results",
+  "npm ci && npm test": "is what runs this; .ci/run starts with it",
+  "npm ci && npm run demo": "trains for minutes; examples/digits checks its own results",
   "npm run check": "contains this",
   "npm run bench": "measures for minutes, and speed is no matter for tests",
   "npm run demo": "trains for minutes; examples/digits checks its own results",

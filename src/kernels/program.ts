@@ -20,14 +20,15 @@ const WORDS = FIRST_CONSTANT + CONSTANTS;
  * an element does not depend on it.
  */
 export class Program {
-  /** Where the constants of updates go, `CONSTANTS` of them from `constantsAt` on for the call that is added next. */
-  readonly constants: Float32Array;
-  constantsAt = FIRST_CONSTANT;
   /** How many elements. */
   elements = 0;
   /** How many partial sums. */
   sums = 0;
+  /** How many words the calls take. */
+  #end = 0;
   readonly #words: Uint32Array;
+  /** The same words as float32, for the constants. */
+  readonly #floats: Float32Array;
   readonly #sums: Float64Array;
 
   /**
@@ -40,7 +41,7 @@ export class Program {
     readonly room: number,
   ) {
     this.#words = new Uint32Array(memory, 4 * header, room * WORDS);
-    this.constants = new Float32Array(memory, 4 * header, room * WORDS);
+    this.#floats = new Float32Array(memory, 4 * header, room * WORDS);
     this.#sums = new Float64Array(memory, 4 * (header + room * WORDS));
   }
 
@@ -52,11 +53,11 @@ export class Program {
   clear(): void {
     this.elements = 0;
     this.sums = 0;
-    this.constantsAt = FIRST_CONSTANT;
+    this.#end = 0;
   }
 
-  /** Adds an update. */
-  update(row: number, at: Pointers, length: number, flush: boolean): void {
+  /** Adds an update. @param constants `CONSTANTS` values, which are copied */
+  update(row: number, at: Pointers, length: number, flush: boolean, constants: Float32Array): void {
     const start = this.#call(flush ? row + FLUSH : row, length);
     const words = this.#words;
     words[start + 2] = at.param;
@@ -64,6 +65,8 @@ export class Program {
     words[start + 4] = at.expAvg;
     words[start + 5] = at.expAvgSq;
     words[start + 6] = at.maxExpAvgSq;
+    // Not by `set`, which takes longer than a small tensor's update.
+    for (let i = 0; i < CONSTANTS; i++) this.#floats[start + FIRST_CONSTANT + i] = constants[i]!;
   }
 
   /** Adds partial sums of squares, one for each `NORM_BLOCK` elements. */
@@ -84,7 +87,7 @@ export class Program {
   /** Does all of it. */
   run(kernels: Kernels): void {
     const words = this.#words;
-    for (let start = 0; start + FIRST_CONSTANT < this.constantsAt; start += WORDS) {
+    for (let start = 0; start < this.#end; start += WORDS) {
       this.#range(kernels, start, 0, words[start + 1]!);
     }
   }
@@ -93,7 +96,7 @@ export class Program {
   chunks(size: number): number {
     const words = this.#words;
     let chunks = 0;
-    for (let start = 0; start + FIRST_CONSTANT < this.constantsAt; start += WORDS) {
+    for (let start = 0; start < this.#end; start += WORDS) {
       chunks += Math.ceil(words[start + 1]! / size);
     }
     return chunks;
@@ -124,8 +127,8 @@ export class Program {
   }
 
   #call(what: number, length: number): number {
-    const start = this.constantsAt - FIRST_CONSTANT;
-    this.constantsAt += WORDS;
+    const start = this.#end;
+    this.#end += WORDS;
     this.#words[start] = what;
     this.#words[start + 1] = length;
     this.elements += length;
@@ -150,7 +153,7 @@ export class Program {
 
   #update(kernels: Kernels, start: number, from: number, end: number): void {
     const w = this.#words;
-    const c = this.constants;
+    const c = this.#floats;
     const i = start + FIRST_CONSTANT;
     const row = w[start]! % FLUSH;
     const offset = 4 * from;

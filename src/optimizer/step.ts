@@ -4,7 +4,10 @@ import type { StepResult } from "../checks/types.js";
 import type { Program } from "../kernels/program.js";
 import { FLUSH_EVERY, NORM_BLOCK, rowOf } from "../kernels/table.js";
 import type { Group, Tensor } from "./group.js";
-import { keepsZeros, stepConstants } from "./stepConstants.js";
+import { CONSTANTS, keepsZeros, stepConstants } from "./stepConstants.js";
+
+/** Of the update that is being written. */
+const constants = new Float32Array(CONSTANTS);
 
 type Skip = ReadonlySet<string> | undefined;
 
@@ -100,7 +103,6 @@ export class Stepper {
   #update(program: Program, group: Group, lr: number, factor: number): void {
     const { hyper, tensors } = group;
     const { skip, zeroGrad } = this.#options;
-    const { constants } = program;
     const coupled = this.coupled && hyper.weightDecay !== 0;
     const signed = hyper.maximize ? -factor : factor;
     const gradient = zeroGrad ? "zeroing" : Math.fround(signed) === 1 ? "" : "scaled";
@@ -110,13 +112,13 @@ export class Stepper {
       const first = tensors[next++]!;
       if (skip?.has(first.name)) continue;
       const step = first.step + 1;
-      stepConstants(constants, hyper, coupled, lr, step, signed, program.constantsAt);
+      stepConstants(constants, hyper, coupled, lr, step, signed);
       // Equal step, equal constants: as long as padding stays zero, neighbours go through the kernel in one call.
-      const whole = keepsZeros(constants, program.constantsAt);
+      const whole = keepsZeros(constants);
       let last = first;
       while (whole && next < tensors.length && continues(tensors[next]!, first.step, skip)) last = tensors[next++]!;
       const length = (last.at.param - first.at.param) / 4 + (whole ? last.span : last.length);
-      program.update(row, first.at, length, step % FLUSH_EVERY === 0);
+      program.update(row, first.at, length, step % FLUSH_EVERY === 0, constants);
     }
   }
 

@@ -39,8 +39,8 @@ function programOf(list: Calls): Program {
     const [param, grad, expAvg, expAvgSq, maxExpAvgSq] = REGIONS.map((region) => addressOf(i, region)) as Addresses;
     if (row === null) program.sumSquares(grad, length);
     else {
-      program.constants.fill(i, program.constantsAt, program.constantsAt + 9);
-      program.update(row, { param, grad, expAvg, expAvgSq, maxExpAvgSq }, length, flush);
+      const constants = new Float32Array(9).fill(i);
+      program.update(row, { param, grad, expAvg, expAvgSq, maxExpAvgSq }, length, flush, constants);
     }
   });
   return program;

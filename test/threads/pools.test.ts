@@ -56,8 +56,7 @@ it("9 threads for one element: an update and a sum of squares, 200 jobs of each 
     view.set([n, 3, 0, 0, 7]);
     program.clear();
     program.sumSquares(at.grad, 1);
-    program.constants.set([0, 1, 0, 0, 1, 1, 1, 1, 1], program.constantsAt);
-    program.update(row, at, 1, false);
+    program.update(row, at, 1, false, Float32Array.of(0, 1, 0, 0, 1, 1, 1, 1, 1));
     if (n % 2) pool.run(kernels);
     else await pool.runAsync();
     expect([...view, program.total()]).toEqual([n - 3, 3, 3, 0, 7, 9]);

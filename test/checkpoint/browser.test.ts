@@ -1,17 +1,10 @@
 /** The recipes of docs/checkpoints.md in a real browser, on a page that is closed and opened again. */
-import { existsSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
-import { type Browser, chromium, type Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Page } from "playwright-core";
+import { describe, expect, test } from "vitest";
+import { noChromium } from "../support/chromium.js";
+import { unless } from "../support/host.js";
+import { bundle, pageOf, stage } from "../support/pages.js";
 import { recipe } from "./docs.js";
-
-const CHROMIUM = "/usr/bin/chromium";
-const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"];
-const QUIET = ["--disable-component-update", "--disable-sync"];
-const root = fileURLToPath(new URL("../..", import.meta.url));
 
 const PAGE = `
 import { AdamW } from "fused-adam";
@@ -36,40 +29,21 @@ interface Recipe {
   train(from: number, to: number): string;
 }
 
-async function bundle(name: string): Promise<string> {
-  const stdin = { contents: recipe(name) + PAGE, resolveDir: root };
-  const { outputFiles } = await build({ stdin, bundle: true, format: "esm", write: false, logLevel: "error" });
-  return outputFiles[0]!.text;
-}
-
-describe.skipIf(!existsSync(CHROMIUM))("recipes for browsers, in Chromium", () => {
-  let browser: Browser;
-  let server: Server;
-  let base: string;
-  beforeAll(async () => {
-    const scripts = { "/opfs.js": await bundle("opfs"), "/idb.js": await bundle("idb") };
-    server = createServer(({ url = "" }, response) => {
-      const script = scripts[url as keyof typeof scripts];
-      response.setHeader("content-type", script === undefined ? "text/html" : "text/javascript");
-      response.end(script ?? `<!doctype html><script type="module" src="${url}.js"></script>`);
-    });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    base = `http://localhost:${(server.address() as AddressInfo).port}`;
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, ...QUIET] });
-  });
-  afterAll(async () => {
-    await browser?.close();
-    server?.close();
+describe("recipes for browsers, in Chromium", unless(noChromium), () => {
+  const site = stage(async () => {
+    const scripts: Record<string, string> = {};
+    for (const name of ["opfs", "idb"]) scripts[`/${name}.js`] = await bundle(recipe(name) + PAGE);
+    return (path) => ({ body: scripts[path] ?? pageOf(`${path}.js`) });
   });
 
   const call = <T>(page: Page, run: (recipe: Recipe) => T | Promise<T>): Promise<T> =>
     page.evaluate(`(${run})(globalThis)`) as Promise<T>;
 
   test.each(["opfs", "idb"])("%s: a page that was closed goes on bit for bit", async (name) => {
-    const context = await browser.newContext();
+    const context = await site.browser.newContext();
     const open = async () => {
       const page = await context.newPage();
-      await page.goto(`${base}/${name}`);
+      await page.goto(`${site.url}/${name}`);
       await page.waitForFunction("globalThis.save !== undefined");
       return page;
     };
@@ -92,10 +66,10 @@ describe.skipIf(!existsSync(CHROMIUM))("recipes for browsers, in Chromium", () =
   });
 
   test("opfs: a page that dies before the stream is closed leaves the old checkpoint", async () => {
-    const context = await browser.newContext();
+    const context = await site.browser.newContext();
     const page = await context.newPage();
     const visit = async () => {
-      await page.goto(`${base}/opfs`);
+      await page.goto(`${site.url}/opfs`);
       await page.waitForFunction("globalThis.save !== undefined");
     };
     await visit();

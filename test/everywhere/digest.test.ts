@@ -1,6 +1,6 @@
 /** 10,000 steps leave the same bits in every engine, on every thread and any number of them, SIMD or TypeScript. */
 import { describe, expect, it } from "vitest";
-import { HOST } from "./host.js";
+import { HOST } from "../support/host.js";
 import { DIGESTS, digestOf, longRun, MODES } from "./longRun.js";
 
 const modes = Object.keys(MODES) as (keyof typeof MODES)[];

@@ -3,8 +3,8 @@ import { Adam, AdamW, type RuntimeOptions } from "fused-adam";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { caught, expectError, fillGrads, stateError } from "../support/api.js";
 import { expectSameBits } from "../support/bits.js";
+import { HOST } from "../support/host.js";
 import { dyadic, Model, type Optimizer } from "../support/model.js";
-import { HOST } from "./host.js";
 
 const BROWSER = globalThis.process === undefined;
 /** The smallest module: magic and version. */

@@ -1,18 +1,17 @@
 /** The recipes of docs/threads.md for cross-origin isolation, in the servers and the browser they are for. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { type Browser, chromium } from "playwright-core";
 import { createServer as createVite, preview } from "vite";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { recipe, root } from "../support/markdown.js";
+import { afterAll, describe, expect, it } from "vitest";
+import { noChromium } from "../support/chromium.js";
+import { unless } from "../support/host.js";
+import { recipe } from "../support/markdown.js";
+import { stage } from "../support/pages.js";
+import { root } from "../support/root.js";
+import { type Answer, listen } from "../support/site.js";
 
 const of = (name: string) => recipe("docs/threads.md", name);
-const CHROMIUM = "/usr/bin/chromium";
-const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"];
-const QUIET = ["--disable-component-update", "--disable-sync"];
 const nginx = ["/usr/sbin/nginx", "/usr/bin/nginx"].find(existsSync);
 
 /** The headers as the page states them, by which the recipes are measured. */
@@ -26,25 +25,10 @@ const dir = mkdtempSync(join(root, "build/isolation-"));
 writeFileSync(join(dir, "index.html"), "<!doctype html><title>page</title>");
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-async function listen(server: Server): Promise<string> {
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return `http://localhost:${(server.address() as AddressInfo).port}`;
-}
-
 async function expectHeaders(url: string): Promise<void> {
   const response = await fetch(url);
   expect(response.status, url).toBe(200);
   for (const [name, value] of HEADERS) expect(response.headers.get(name), `${url}: ${name}`).toBe(value);
-}
-
-/** A page's answer, and what comes with it. */
-function serve(respond: (path: string) => { type: string; body: string; headers?: [string, string][] }): Server {
-  return createServer(({ url = "" }, response) => {
-    const { type, body, headers = [] } = respond(url);
-    response.setHeader("content-type", type);
-    for (const [name, value] of headers) response.setHeader(name, value);
-    response.end(body);
-  });
 }
 
 describe("servers send both headers", () => {
@@ -52,10 +36,10 @@ describe("servers send both headers", () => {
     expect(HEADERS.map(([name]) => name)).toEqual(["Cross-Origin-Opener-Policy", "Cross-Origin-Embedder-Policy"]);
   });
 
-  it.skipIf(nginx === undefined)(`nginx${nginx === undefined ? " (skipped: not installed)" : ""}`, async () => {
-    const free = createServer();
-    const { port } = new URL(await listen(free));
-    await new Promise((resolve) => free.close(resolve));
+  it("nginx", unless(nginx === undefined && "needs nginx"), async () => {
+    // A port that was free a moment ago.
+    const { port, close } = await listen(() => {});
+    close();
     const block = of("nginx").replace("8080", `127.0.0.1:${port}`).replace("/var/www/html", dir);
     const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
       (name) => `${name}_temp_path ${dir}/${name};`,
@@ -119,9 +103,9 @@ describe("servers send both headers", () => {
     new Function("app", of("middleware"))({
       use: (middleware: never) => app.stack.unshift({ route: "", handle: middleware }),
     });
-    const server = createServer(app);
+    const server = await listen(app);
     try {
-      await expectHeaders(await listen(server));
+      await expectHeaders(server.url);
     } finally {
       server.close();
       await vite.close();
@@ -142,41 +126,42 @@ describe("servers send both headers", () => {
   });
 });
 
-describe.skipIf(!existsSync(CHROMIUM))("Chromium", () => {
-  let browser: Browser;
-  beforeAll(async () => {
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, ...QUIET] });
+describe("Chromium", unless(noChromium), () => {
+  const [csp, policy] = of("csp")
+    .trim()
+    .split(/: (.*)/) as [string, string];
+  const strict = policy.replace(" 'wasm-unsafe-eval'", "").replace(" blob:", "");
+  const html = "<!doctype html>";
+  const answers: Record<string, Answer> = {
+    "/with": { body: html, headers: Object.fromEntries(HEADERS) },
+    "/without": { body: html },
+    "/isolate.js": { body: of("service-worker") },
+    "/register.js": { body: of("register") },
+    "/": { body: `${html}<script type="module" src="register.js"></script>` },
+    "/open": { body: html, headers: { [csp]: policy } },
+    "/strict": { body: html, headers: { [csp]: strict } },
+  };
+  const asked: string[] = [];
+  const site = stage(async () => (path) => {
+    asked.push(path);
+    return answers[path] ?? { body: "", status: 404 };
   });
-  afterAll(() => browser?.close());
-
-  const html = (body = "") => ({ type: "text/html", body: `<!doctype html>${body}` });
 
   it("isolates a page that comes with the headers, and none that comes without", async () => {
-    const server = serve((path) => (path === "/with" ? { ...html(), headers: HEADERS } : html()));
-    const base = await listen(server);
-    const page = await browser.newPage();
+    const page = await site.browser.newPage();
     const isolated: boolean[] = [];
     for (const path of ["/with", "/without"]) {
-      await page.goto(base + path);
+      await page.goto(site.url + path);
       isolated.push(await page.evaluate("crossOriginIsolated"));
     }
     expect(isolated).toEqual([true, false]);
     await page.close();
-    server.close();
   });
 
   it("the service worker isolates a page that comes without headers, after one reload and no more", async () => {
-    let loads = 0;
-    const server = serve((path) => {
-      if (path === "/isolate.js") return { type: "text/javascript", body: of("service-worker") };
-      if (path === "/register.js") return { type: "text/javascript", body: of("register") };
-      if (path === "/") loads++;
-      return html('<script type="module" src="register.js"></script>');
-    });
-    const base = await listen(server);
-    const context = await browser.newContext();
+    const context = await site.browser.newContext();
     const page = await context.newPage();
-    await page.goto(base);
+    await page.goto(`${site.url}/`);
     await page.waitForFunction("crossOriginIsolated && document.readyState === 'complete'", undefined, {
       timeout: 20_000,
     });
@@ -185,19 +170,12 @@ describe.skipIf(!existsSync(CHROMIUM))("Chromium", () => {
     );
     expect(bytes).toBe(65536);
     await page.waitForTimeout(300);
-    expect(loads).toBe(2);
+    expect(asked.filter((path) => path === "/")).toHaveLength(2);
     await context.close();
-    server.close();
   });
 
   it("the policy allows compiling and workers from blob: URLs, and without it neither is", async () => {
-    const [name, value] = of("csp")
-      .trim()
-      .split(/: (.*)/) as [string, string];
-    const strict = value.replace(" 'wasm-unsafe-eval'", "").replace(" blob:", "");
-    const server = serve((path) => ({ ...html(), headers: [[name, path === "/open" ? value : strict]] }));
-    const base = await listen(server);
-    const page = await browser.newPage();
+    const page = await site.browser.newPage();
     const attempt = `(async () => {
       const compiled = await WebAssembly.compile(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0)).then(() => true, () => false);
       const answered = await new Promise((resolve) => {
@@ -209,7 +187,7 @@ describe.skipIf(!existsSync(CHROMIUM))("Chromium", () => {
     })()`;
     const results: unknown[] = [];
     for (const path of ["/open", "/strict"]) {
-      await page.goto(base + path);
+      await page.goto(site.url + path);
       results.push(await page.evaluate(attempt));
     }
     expect(results).toEqual([
@@ -217,6 +195,5 @@ describe.skipIf(!existsSync(CHROMIUM))("Chromium", () => {
       [false, false],
     ]);
     await page.close();
-    server.close();
   });
 });

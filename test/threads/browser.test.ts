@@ -1,17 +1,10 @@
 /** Chromium: workers of a page and of a page's worker, with the isolation that shared memory needs there, and without. */
-import { existsSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
-import { type Browser, chromium } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
+import { noChromium } from "../support/chromium.js";
+import { unless } from "../support/host.js";
+import { bundle, pageOf, stage } from "../support/pages.js";
+import { ISOLATED } from "../support/site.js";
 import { child } from "./workers.js";
-
-const CHROMIUM = "/usr/bin/chromium";
-const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"];
-const QUIET = ["--disable-component-update", "--disable-sync"];
-const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /**
  * The same script everywhere: 8 steps, four of each kind, and a digest of all bits after each. Counts jobs that workers are woken
@@ -82,45 +75,28 @@ interface Report {
   warnings: string[];
 }
 
-describe.skipIf(!existsSync(CHROMIUM))("in Chromium", () => {
-  let browser: Browser;
-  let server: Server;
-  let base: string;
+describe("in Chromium", unless(noChromium), () => {
   let alone: Report;
-  beforeAll(async () => {
-    const bundle = async (contents: string) => {
-      const stdin = { contents, resolveDir: root };
-      const { outputFiles } = await build({ stdin, bundle: true, format: "esm", write: false, logLevel: "error" });
-      return outputFiles[0]!.text;
-    };
+  const site = stage(async () => {
     const scripts: Record<string, string> = {
       "/page.js": await bundle(`${RUN} globalThis.report = report;`),
       "/worker.js": await bundle(`${RUN} postMessage(await report(3));`),
     };
-    server = createServer(({ url = "" }, response) => {
-      const [path, headers] = url.split("?") as [string, string?];
-      const script = scripts[path];
-      response.setHeader("content-type", script === undefined ? "text/html" : "text/javascript");
-      if (headers !== "none") {
-        response.setHeader("cross-origin-opener-policy", "same-origin");
-        response.setHeader("cross-origin-embedder-policy", "require-corp");
-      }
-      if (headers === "csp") response.setHeader("content-security-policy", "worker-src 'self'");
-      response.end(script ?? `<!doctype html><script type="module" src="/page.js"></script>`);
+    return (path, kind) => ({
+      body: scripts[path] ?? pageOf("/page.js"),
+      headers: {
+        ...(kind !== "?none" && ISOLATED),
+        ...(kind === "?csp" && { "content-security-policy": "worker-src 'self'" }),
+      },
     });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    base = `http://localhost:${(server.address() as AddressInfo).port}`;
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, ...QUIET] });
-    alone = JSON.parse(await child(`${RUN} console.log(JSON.stringify(await report(1)));`));
   });
-  afterAll(async () => {
-    await browser?.close();
-    server?.close();
+  beforeAll(async () => {
+    alone = JSON.parse(await child(`${RUN} console.log(JSON.stringify(await report(1)));`));
   });
 
   async function inPage<T>(headers: string, body: string): Promise<T> {
-    const page = await browser.newPage();
-    await page.goto(`${base}/?${headers}`);
+    const page = await site.browser.newPage();
+    await page.goto(`${site.url}/?${headers}`);
     await page.waitForFunction("globalThis.report !== undefined");
     const result = (await page.evaluate(`(async () => { ${body} })()`)) as T;
     await page.close();

@@ -1,20 +1,16 @@
-import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { type Browser, type BrowserContextOptions, chromium } from "playwright-core";
+import type { Browser, BrowserContextOptions } from "playwright-core";
 import { build } from "vite";
-import { afterAll, afterEach, beforeAll, vi } from "vitest";
+import { afterEach, beforeAll, vi } from "vitest";
+import { launch } from "../support/chromium.js";
+import { fileIn, NOT_FOUND, type Site, serve } from "../support/site.js";
 import { DemoPage } from "./demoPage.js";
-import { StaticServer } from "./server.js";
 
-const CHROMIUM = "/usr/bin/chromium";
-const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"];
-const QUIET = ["--disable-component-update", "--disable-sync"];
 /** A host that, unlike localhost, browsers do not trust without HTTPS. */
 const UNTRUSTED = "demo.test";
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
 export const configFile = path("../../examples/web/vite.config.ts");
-export const hasChromium = existsSync(CHROMIUM);
 
 // Some seconds each where the machine has nothing else to do.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
@@ -22,7 +18,9 @@ vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 /** Where the page is shown: a browser, and a static host that has it in a folder, for the page must not care where it lies. */
 export class Stage {
   browser!: Browser;
-  server!: StaticServer;
+  /** What the host sends with every answer, and which paths it lacks. As it was after each test. */
+  server: { headers?: Readonly<Record<string, string>>; missing?: RegExp | undefined } = {};
+  #site!: Site;
   /** The page that is open; closed after each test. */
   demo!: DemoPage;
 
@@ -30,23 +28,25 @@ export class Stage {
   constructor(readonly folder: string) {
     beforeAll(async () => {
       await build({ configFile, build: { outDir: path(`../../build/${folder}`) }, logLevel: "error" });
-      this.server = await StaticServer.start(path("../../build"));
-      const args = [...FLAGS, ...QUIET, `--host-resolver-rules=MAP ${UNTRUSTED} 127.0.0.1`];
-      this.browser = await chromium.launch({ executablePath: CHROMIUM, args });
-    });
-    afterAll(async () => {
-      await this.browser?.close();
-      this.server?.stop();
+      const files = path("../../build");
+      this.#site = await serve(async (path) => {
+        const { missing, headers = {} } = this.server;
+        return { ...(missing?.test(path) ? NOT_FOUND : await fileIn(files, path)), headers };
+      });
+      this.browser = await launch({ args: [`--host-resolver-rules=MAP ${UNTRUSTED} 127.0.0.1`] });
+      return async () => {
+        await this.browser.close();
+        this.#site.close();
+      };
     });
     afterEach(async () => {
       await this.demo?.close();
-      this.server.headers = {};
-      this.server.missing = undefined;
+      this.server = {};
     });
   }
 
   get url(): string {
-    return `http://localhost:${this.server.port}/${this.folder}/`;
+    return `${this.#site.url}/${this.folder}/`;
   }
 
   get untrustedUrl(): string {

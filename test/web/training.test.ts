@@ -1,10 +1,12 @@
 /** The page of examples/web in a real Chromium: it trains, saves, resumes and compares. */
 import { createServer } from "vite";
 import { beforeAll, describe, expect, test } from "vitest";
+import { noChromium } from "../support/chromium.js";
+import { unless } from "../support/host.js";
 import { watchMainThread } from "./mainThread.js";
-import { configFile, hasChromium, Stage } from "./stage.js";
+import { configFile, Stage } from "./stage.js";
 
-describe.skipIf(!hasChromium)("the page, in Chromium", () => {
+describe("the page, in Chromium", unless(noChromium), () => {
   const stage = new Stage("web-training");
 
   describe("a training of 140 steps", () => {

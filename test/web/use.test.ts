@@ -3,9 +3,11 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { noChromium } from "../support/chromium.js";
+import { unless } from "../support/host.js";
+import { ISOLATED } from "../support/site.js";
 import { contrast } from "./contrast.js";
-import { ISOLATED } from "./server.js";
-import { hasChromium, Stage } from "./stage.js";
+import { Stage } from "./stage.js";
 
 const shots = fileURLToPath(new URL("../../build/screenshots", import.meta.url));
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -13,7 +15,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 const PHONE = { width: 360, height: 740 };
 const THEMES = ["light", "dark"] as const;
 
-describe.skipIf(!hasChromium)("the page, in Chromium", () => {
+describe("the page, in Chromium", unless(noChromium), () => {
   const stage = new Stage("web-use");
 
   test("keyboard: start, a slider, a number that is refused, pause; the focus can be seen throughout", async () => {

@@ -1,18 +1,13 @@
 /** What Node has not: the threaded build of tfjs's wasm backend, on shared memory, and webgl, in Chromium. */
-import { existsSync, readFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
 import type { adamw } from "fused-adam/tfjs";
-import { type Browser, chromium, type Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Page } from "playwright-core";
+import { beforeAll, describe, expect, test } from "vitest";
+import { noChromium } from "../../support/chromium.js";
+import { unless } from "../../support/host.js";
+import { bundle, pageOf, stage } from "../../support/pages.js";
+import { root } from "../../support/root.js";
+import { fileIn, ISOLATED } from "../../support/site.js";
 import type { tf as Tf } from "../../support/tfjs.js";
-
-const CHROMIUM = "/usr/bin/chromium";
-const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"];
-const QUIET = ["--disable-component-update", "--disable-sync"];
-const root = fileURLToPath(new URL("../../..", import.meta.url));
 
 interface Tools {
   tf: typeof Tf;
@@ -75,39 +70,21 @@ Object.assign(globalThis, {
 });
 `;
 
-describe.skipIf(!existsSync(CHROMIUM))("in Chromium", () => {
-  let browser: Browser;
-  let server: Server;
+describe("in Chromium", unless(noChromium), () => {
   let page: Page;
+  const site = stage(async () => {
+    const script = await bundle(PAGE);
+    return async (path) => {
+      const answer = path.startsWith("/wasm/")
+        ? await fileIn(`${root}node_modules/@tensorflow/tfjs-backend-wasm/dist`, path.slice("/wasm".length))
+        : { body: path === "/page.js" ? script : pageOf("/page.js") };
+      return { ...answer, headers: ISOLATED };
+    };
+  });
   beforeAll(async () => {
-    const { outputFiles } = await build({
-      stdin: { contents: PAGE, resolveDir: root },
-      bundle: true,
-      format: "esm",
-      write: false,
-      logLevel: "error",
-    });
-    const binaries = `${root}/node_modules/@tensorflow/tfjs-backend-wasm/dist/`;
-    server = createServer(({ url = "" }, response) => {
-      const answer: Record<string, () => [type: string, body: string | Buffer]> = {
-        page: () => ["text/javascript", outputFiles[0]!.text],
-        wasm: () => ["application/wasm", readFileSync(binaries + url.split("/")[2]!)],
-      };
-      const html = '<!doctype html><script type="module" src="/page"></script>';
-      const [type, body] = answer[url.split("/")[1]!]?.() ?? ["text/html", html];
-      response.setHeader("cross-origin-opener-policy", "same-origin");
-      response.setHeader("cross-origin-embedder-policy", "require-corp");
-      response.setHeader("content-type", type).end(body);
-    });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, ...QUIET] });
-    page = await browser.newPage();
-    await page.goto(`http://localhost:${(server.address() as AddressInfo).port}/`);
+    page = await site.browser.newPage();
+    await page.goto(site.url);
     await page.waitForFunction("globalThis.ready");
-  }, 60_000);
-  afterAll(async () => {
-    await browser?.close();
-    server?.close();
   });
 
   const call = <T>(run: (tools: Tools) => T | Promise<T>): Promise<T> =>

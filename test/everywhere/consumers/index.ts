@@ -6,13 +6,13 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { createInterface } from "node:readline";
-import { type Browser, chromium } from "playwright-core";
+import type { Browser } from "playwright-core";
+import { launch, noChromium } from "../../support/chromium.js";
+import { fileIn, ISOLATED, serve } from "../../support/site.js";
 import { expectedDigest } from "./expected.js";
 import { install, pack, runScript } from "./install.js";
-import { resultsOf, serving } from "./pages.js";
+import { resultsOf } from "./pages.js";
 
-const CHROMIUM = "/usr/bin/chromium";
-const ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"];
 const PACKAGE = ["fused-adam"];
 
 /** What runs of the app came to, by what ran it: `page`, `worker`, … */
@@ -36,7 +36,12 @@ const inNode =
 
 async function built(dir: string, browser: Browser): Promise<Results> {
   await runScript(dir, "build.js");
-  return serving(`${dir}/dist`, (url) => resultsOf(browser, url));
+  const site = await serve(async (path) => ({ ...(await fileIn(`${dir}/dist`, path)), headers: ISOLATED }));
+  try {
+    return await resultsOf(browser, site.url);
+  } finally {
+    site.close();
+  }
 }
 
 async function viteDev(dir: string, browser: Browser): Promise<Results> {
@@ -107,12 +112,12 @@ try {
   };
   await Promise.all([lane(), lane()]);
 
-  const browser = existsSync(CHROMIUM) ? await chromium.launch({ executablePath: CHROMIUM, args: ARGS }) : undefined;
+  const browser = noChromium === undefined ? await launch() : undefined;
   for (const { name, project, runs, run } of consumers) {
     try {
       if (failures.has(project)) throw failures.get(project);
       const inBrowser = run === built || run === viteDev;
-      if (inBrowser && browser === undefined) throw new Error(`needs ${CHROMIUM}; or name the consumers to run`);
+      if (inBrowser && browser === undefined) throw new Error(`${noChromium}; or name the consumers to run`);
       const results = await run(`${folder}/${project}`, browser!);
       for (const part of runs) {
         const result = JSON.stringify(results[part]);

@@ -1,0 +1,36 @@
+/** Where the tests run, and how a test says that it cannot, or need not, run there. */
+import type { TestOptions } from "vitest";
+import type { Host } from "../everywhere/engine/result.js";
+
+declare module "vitest" {
+  interface TaskMeta {
+    /** Why a test is left out. */
+    why?: string;
+  }
+}
+
+/** What `npm run test:everywhere` says, or vitest's Node. */
+export const HOST: Host = (globalThis as { everywhereHost?: Host }).everywhereHost ?? {
+  engine: "vitest",
+  thread: "main",
+  isolated: true,
+  wasm: true,
+  blobWorkers: true,
+};
+
+/** Whether one of these engines runs the tests; "node" stands for every version of it. */
+export function on(...engines: string[]): boolean {
+  return engines.some((name) => HOST.engine.startsWith(name));
+}
+
+/** Whether `npm run test:everywhere` runs the tests, not vitest. */
+export const everywhere = !on("vitest");
+
+/**
+ * Options of a test or a suite that is left out for the first of the reasons that there is:
+ * `it("…", unless(on("bun") && "Bun cannot do that"), () => …)`. The reason is reported.
+ */
+export function unless(...reasons: (string | false | undefined)[]): TestOptions {
+  const why = reasons.find((reason) => typeof reason === "string");
+  return why === undefined ? {} : { skip: true, meta: { why } };
+}

@@ -1,0 +1,44 @@
+/** Pages of a suite, in Chromium. */
+import { build } from "esbuild";
+import type { Browser } from "playwright-core";
+import { beforeAll } from "vitest";
+import { type LaunchOptions, launch } from "./chromium.js";
+import { root } from "./root.js";
+import { type Answering, serve } from "./site.js";
+
+/** A module for a page, with all that it imports. */
+export async function bundle(contents: string): Promise<string> {
+  const stdin = { contents, resolveDir: root };
+  const { outputFiles } = await build({ stdin, bundle: true, format: "esm", write: false, logLevel: "error" });
+  return outputFiles[0]!.text;
+}
+
+/** A page that runs nothing but the module at this path. */
+export function pageOf(script: string): string {
+  return `<!doctype html><script type="module" src="${script}"></script>`;
+}
+
+export interface Stage {
+  browser: Browser;
+  /** Of the site, without a slash at its end. */
+  url: string;
+}
+
+/**
+ * A browser and a site for the suite that calls this, there from its first test to its last.
+ *
+ * @param prepare makes what the site needs, and returns how it answers
+ */
+export function stage(prepare: () => Promise<Answering>, options?: LaunchOptions): Stage {
+  const found = {} as Stage;
+  beforeAll(async () => {
+    const site = await serve(await prepare());
+    const browser = await launch(options);
+    Object.assign(found, { browser, url: site.url });
+    return async () => {
+      await browser.close();
+      site.close();
+    };
+  }, 120_000);
+  return found;
+}

@@ -42,12 +42,12 @@ export interface CheckpointOptions {
 export function encodeCheckpoint(optimizer: Optimizer, options?: CheckpointOptions): Uint8Array<ArrayBuffer> {
   return exclusively(optimizer, (groups, whole) => {
     whole.check();
-    const { header, regions, length } = planCheckpoint(groups, optimizer.kernel, options);
+    const { header, parts, length } = planCheckpoint(groups, optimizer.kernel, options);
     const bytes = allocate("checkpoint", length);
     bytes.set(header);
     let at = header.length;
-    for (const region of regions) {
-      const view = region.bytes();
+    for (const part of parts) {
+      const view = part.bytes();
       bytes.set(view, at);
       at += view.length;
     }

@@ -84,7 +84,7 @@ function checkPath(path: unknown): string {
   return path;
 }
 
-async function writePlan({ header, regions, digits }: Plan, path: string, append: Append): Promise<void> {
+async function writePlan({ header, parts, digits }: Plan, path: string, append: Append): Promise<void> {
   await append(header);
   const hash = hashAround(DIGITS_AT, header);
   const chunk = new Uint8Array(CHUNK);
@@ -96,11 +96,11 @@ async function writePlan({ header, regions, digits }: Plan, path: string, append
     await append(bytes);
     filled = 0;
   };
-  for (const region of regions) {
-    const { length } = region.bytes();
+  for (const part of parts) {
+    const { length } = part.bytes();
     for (let at = 0; at < length; ) {
       // A new view every time: between two writes a host's memory may have grown.
-      const piece = region.bytes().subarray(at, at + CHUNK - filled);
+      const piece = part.bytes().subarray(at, at + CHUNK - filled);
       chunk.set(piece, filled);
       filled += piece.length;
       at += piece.length;

@@ -2,7 +2,7 @@ import { checkFinite } from "../checks/arrays.js";
 import { fail, failMismatch, show } from "../checks/errors.js";
 import type { ParamState, StateDict } from "../checks/types.js";
 import type { Group } from "../optimizer/group.js";
-import { checkState, momentsOf } from "../optimizer/stateDict.js";
+import { checkState } from "../optimizer/stateDict.js";
 import { checkDigits, checksumOf, hashAround, readMetadata } from "./format.js";
 import { type Header, parseHeader, type TensorEntry } from "./safetensors.js";
 
@@ -29,7 +29,7 @@ function stateOf(groups: readonly Group[], header: Header, tensors: Tensors): St
       const step = steps.get(name);
       if (step === undefined) failMismatch("steps", `an entry for ${show(name)}`, "none");
       const entry: Partial<ParamState> = { step };
-      for (const { key } of momentsOf(group)) entry[key] = tensors.take(`${name}.${key}`, shape);
+      for (const { key } of group.moments) entry[key] = tensors.take(`${name}.${key}`, shape);
       return [name, entry as ParamState] as const;
     }),
   );

@@ -3,12 +3,13 @@ import { fail, failType } from "../checks/errors.js";
 import { checkBoolean, checkObject, own } from "../checks/options.js";
 import type { KernelKind } from "../checks/types.js";
 import { VERSION } from "../generated/version.js";
-import type { Pointers } from "../memory/params.js";
-import type { Group, Tensor } from "../optimizer/group.js";
+import type { Region } from "../memory/regions.js";
+import type { Group } from "../optimizer/group.js";
 import { EXCLUSIVELY, type Optimizer, type Wholeness } from "../optimizer/optimizer.js";
-import { momentsOf, readGroupState } from "../optimizer/stateDict.js";
+import { readGroupState } from "../optimizer/stateDict.js";
+import type { Tensor } from "../optimizer/tensor.js";
 import { DIGITS_AT, hashAround, writeMetadata } from "./format.js";
-import { serializeHeader } from "./safetensors.js";
+import { serializeHeader, type TensorSpec } from "./safetensors.js";
 
 /** Runs with an optimizer's groups while it is busy. @throws TypeError for what is no optimizer of this version of the package */
 export function exclusively<T>(optimizer: Optimizer, run: (groups: readonly Group[], whole: Wholeness) => T): T {
@@ -27,18 +28,16 @@ export function allocate(label: string, length: number): Uint8Array<ArrayBuffer>
   }
 }
 
-/** A run of float32 in linear memory that becomes a tensor of the file. */
-interface Region {
-  readonly name: string;
-  readonly shape: readonly number[];
+/** A region in linear memory that becomes a tensor of the file. */
+interface Part extends TensorSpec {
   /** Good until memory grows. */
   bytes(): Uint8Array;
 }
 
-/** A checkpoint without its data: the file is `header`, then the regions in order, `length` bytes in all. */
+/** A checkpoint without its data: the file is `header`, then the parts in order, `length` bytes in all. */
 export interface Plan {
   readonly header: Uint8Array;
-  readonly regions: readonly Region[];
+  readonly parts: readonly Part[];
   readonly length: number;
   readonly digits: string;
 }
@@ -48,9 +47,9 @@ export function planCheckpoint(groups: readonly Group[], kernel: KernelKind, opt
   checkObject("options", options, ["params"]);
   const wanted = own(options as object, "params");
   const params = wanted === undefined ? false : checkBoolean("params", wanted);
-  const regions = groups.flatMap((group) => group.tensors.flatMap((tensor) => regionsOf(group, tensor, params)));
+  const parts = groups.flatMap(({ tensors }) => tensors.flatMap((tensor) => partsOf(tensor, params)));
   const header = serializeHeader(
-    regions.map(({ name, shape }) => ({ name, dtype: "F32", shape })),
+    parts,
     writeMetadata({
       steps: new Map(groups.flatMap(({ tensors }) => tensors.map(({ name, step }) => [name, step]))),
       groups: groups.map(readGroupState),
@@ -59,25 +58,24 @@ export function planCheckpoint(groups: readonly Group[], kernel: KernelKind, opt
   );
   const hash = hashAround(DIGITS_AT, header);
   let { length } = header;
-  for (const region of regions) {
-    const view = region.bytes();
+  for (const part of parts) {
+    const view = part.bytes();
     hash.update(view);
     length += view.length;
   }
   const digits = hash.digest();
   new TextEncoder().encodeInto(digits, header.subarray(DIGITS_AT));
-  return { header, regions, length, digits };
+  return { header, parts, length, digits };
 }
 
-function regionsOf(group: Group, tensor: Tensor, params: boolean): Region[] {
-  const region = (name: string, label: string, region: keyof Pointers, signed: boolean): Region => {
-    checkFinite(label, tensor.view(region), signed);
-    const bytes = () => new Uint8Array(tensor.memory.buffer, tensor.at[region], 4 * tensor.length);
-    return { name, shape: tensor.shape, bytes };
+/** What a file has of a tensor: its moments, and in front of them the parameter. Checked in the order of loading, moments first. */
+function partsOf(tensor: Tensor, params: boolean): Part[] {
+  const part = ({ name: region, key, signed, storage }: Region): Part => {
+    const name = key === undefined ? tensor.name : `${tensor.name}.${key}`;
+    checkFinite(key === undefined ? name : `state.${name}`, tensor.view(region), signed);
+    const bytes = () => new Uint8Array(tensor.memory.buffer, tensor.at[region], tensor.length * storage.bytes);
+    return { name, dtype: storage.dtype, shape: tensor.shape, bytes };
   };
-  const { name } = tensor;
-  const moments = momentsOf(group).map((moment) =>
-    region(`${name}.${moment.key}`, `state.${name}.${moment.key}`, moment.region, moment.signed),
-  );
-  return params ? [region(name, name, "param", true), ...moments] : moments;
+  const moments = tensor.regions.filter(({ role }) => role === "moment").map(part);
+  return params ? [...tensor.regions.filter(({ role }) => role === "param").map(part), ...moments] : moments;
 }

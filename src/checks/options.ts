@@ -1,4 +1,4 @@
-import { fail, failRange, failType } from "./errors.js";
+import { fail, failRange, failType, show } from "./errors.js";
 import type { AdamOptions, KernelChoice, RuntimeOptions, Schedule, StepOptions } from "./types.js";
 
 /** Hyper-parameters of a group, complete and checked. */
@@ -64,6 +64,12 @@ export function checkObject(label: string, value: unknown, known: readonly strin
     }
   }
   return value;
+}
+
+/** Adds a name to those there are. @throws RangeError `ERR_DUPLICATE_NAME` */
+export function addName(label: string, names: Set<string>, name: string): void {
+  if (names.has(name)) fail(RangeError, "ERR_DUPLICATE_NAME", label, "every name once", `${show(name)} twice`);
+  names.add(name);
 }
 
 export function checkNumber(label: string, value: unknown): number {

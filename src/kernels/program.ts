@@ -1,4 +1,4 @@
-import type { Pointers } from "../memory/params.js";
+import type { Pointers } from "../memory/regions.js";
 import { CONSTANTS } from "../optimizer/stepConstants.js";
 import { type Kernels, NORM_BLOCK, UPDATE_ROWS } from "./table.js";
 

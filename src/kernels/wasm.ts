@@ -37,10 +37,6 @@ export function compileSync(choice: KernelChoice, shared: boolean): Module | und
   return module;
 }
 
-export function isShared(memory: WebAssembly.Memory): boolean {
-  return Object.prototype.toString.call(memory.buffer) === "[object SharedArrayBuffer]";
-}
-
 /** Kernels over `memory`: the module's, or without one TypeScript's. */
 export function kernelsOver(memory: WebAssembly.Memory, module: Module | undefined): Kernels {
   if (module === undefined) return scalarKernels(memory);

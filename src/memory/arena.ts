@@ -1,11 +1,12 @@
 import { bare } from "../checks/bare.js";
 import { fail } from "../checks/errors.js";
-import { type GroupSpec, NONE, type Pointers, regionCount } from "./params.js";
+import { HeapMemory, PAGE } from "./heapMemory.js";
+import type { GroupSpec } from "./params.js";
+import { NONE, type Pointers, pointersOf, type Region, regionsOf } from "./regions.js";
 
-const PAGE = 65536;
 const LIMIT = 65536 * PAGE;
-/** Tensors start on cache lines and are padded to them: 16 elements, which is also a kernel's unrolled turn. */
-export const LINE = 64;
+/** Bytes of a cache line. Tensors start on one and are padded to one. */
+const LINE = 64;
 /** Kernels are compiled with "low memory unused", and nothing good comes from an offset of 0. */
 const FIRST = 1024;
 
@@ -20,27 +21,28 @@ const APART = 2 * LINE;
 const SKEW = 17 * LINE;
 const LARGE = 262144;
 
-/** What an arena needs of `WebAssembly.Memory`; where a host has no WebAssembly at all, `HeapMemory` stands in. */
-type LinearMemory = Pick<WebAssembly.Memory, "buffer" | "grow">;
-
-/** Length of a tensor with its padding, in elements. */
-export function padded(length: number): number {
-  return Math.ceil(length / (LINE / 4)) * (LINE / 4);
+/**
+ * Elements from the start of a tensor to the next one's: its length and the padding. Regions of a group are padded alike,
+ * because one kernel call runs through all of them at once: to a whole number of cache lines where elements are smallest.
+ */
+export function spanOf(length: number, regions: readonly Region[]): number {
+  const line = LINE / Math.min(...regions.map(({ storage }) => storage.bytes));
+  return Math.ceil(length / line) * line;
 }
 
 /**
- * One linear memory, filled from the bottom. A group is one contiguous run
+ * One linear memory, filled from the bottom. A group is one contiguous run of its regions
  *
- *     param | grad | expAvg | expAvgSq | maxExpAvgSq (amsgrad only)
+ *     param | grad | expAvg | expAvgSq | …
  *
- * and each of these is the group's tensors in order, every one 64-byte aligned and zero-padded, the last to `strideOf`:
+ * and each of these is the group's tensors in order, every one 64-byte aligned and zero-padded:
  *
  *     |w: 10 elements, 6 zeros|b: 16 elements|…
  *
  * so one kernel call updates the group. Fresh linear memory is zero; nothing here ever writes padding.
  */
 export class Arena {
-  memory: WebAssembly.Memory;
+  readonly memory: WebAssembly.Memory;
   #top = FIRST;
 
   constructor(bytes: number, shared: boolean) {
@@ -49,7 +51,7 @@ export class Arena {
 
   /** Bytes that `place` takes for these groups. */
   static bytes(groups: readonly GroupSpec[]): number {
-    return groups.reduce((sum, group) => sum + strideOf(group) * regionCount(group.hyper), 0);
+    return groups.reduce((sum, group) => sum + layOut(group).bytes, 0);
   }
 
   /** Makes room for `bytes` more, or throws and leaves everything as it was. Detaches views when it grows. */
@@ -67,36 +69,56 @@ export class Arena {
 
   /** Offsets for each parameter of a group, in order. There must be room: `reserve` comes first. */
   place(group: GroupSpec): Pointers[] {
-    const stride = strideOf(group);
-    let param = this.#top;
-    const placed = group.params.map(({ length }) => {
-      const pointers = {
-        param,
-        grad: param + stride,
-        expAvg: param + 2 * stride,
-        expAvgSq: param + 3 * stride,
-        maxExpAvgSq: group.hyper.amsgrad ? param + 4 * stride : NONE,
-      };
-      param += 4 * padded(length);
+    const { spans, runs, bytes } = layOut(group);
+    let elements = 0;
+    const placed = spans.map((span) => {
+      const pointers = pointersOf((name) => {
+        const run = runs.get(name);
+        return run === undefined ? NONE : this.#top + run.start + elements * run.bytes;
+      });
+      elements += span;
       return pointers;
     });
-    this.#top += regionCount(group.hyper) * stride;
+    this.#top += bytes;
     return placed;
   }
 }
 
-/** Bytes from one region of a group to the next. */
-function strideOf(group: GroupSpec): number {
-  const bytes = group.params.reduce((sum, { length }) => sum + 4 * padded(length), 0);
-  if (bytes >= LARGE) return bytes + ((SKEW - (bytes % ALIAS) + ALIAS) % ALIAS);
-  let stride = bytes;
-  if (bytes >= ALIAS) while (collides(stride)) stride += LINE;
-  return stride;
+/** Where the regions of a group begin, in bytes from the group's start. */
+function layOut({ hyper, params }: GroupSpec) {
+  const regions = regionsOf(hyper);
+  const spans = params.map(({ length }) => spanOf(length, regions));
+  const elements = spans.reduce((sum, span) => sum + span, 0);
+  const sizes = regions.map(({ storage }) => elements * storage.bytes);
+  const strides = apart(sizes);
+  const runs = new Map<string, { start: number; bytes: number }>();
+  let bytes = 0;
+  regions.forEach(({ name, storage }, i) => {
+    runs.set(name, { start: bytes, bytes: storage.bytes });
+    bytes += strides[i]!;
+  });
+  return { spans, runs, bytes };
 }
 
-/** Whether two of up to five regions so far apart are less than `APART` off a multiple of `ALIAS`. */
-function collides(stride: number): boolean {
-  return [1, 2, 3, 4].some((regions) => (regions * stride + APART - 1) % ALIAS < 2 * APART - 1);
+/** Regions of these sizes, one behind the other: bytes from each to the next, so that they do not alias. */
+function apart(sizes: readonly number[]): readonly number[] {
+  const largest = Math.max(...sizes);
+  if (largest >= LARGE) return sizes.map((size) => size + ((SKEW - (size % ALIAS) + ALIAS) % ALIAS));
+  let strides = sizes;
+  // Each pair of up to six regions rules out a few of the 64 gaps there are, never all.
+  if (largest >= ALIAS) for (let gap = LINE; alias(strides); gap += LINE) strides = sizes.map((size) => size + gap);
+  return strides;
+}
+
+/** Whether two regions so far apart are less than `APART` off a multiple of `ALIAS`. */
+function alias(strides: readonly number[]): boolean {
+  return strides.some((_, first) => {
+    let distance = 0;
+    return strides.slice(first, -1).some((stride) => {
+      distance += stride;
+      return (distance + APART - 1) % ALIAS < 2 * APART - 1;
+    });
+  });
 }
 
 function createMemory(bytes: number, shared: boolean): WebAssembly.Memory {
@@ -105,7 +127,7 @@ function createMemory(bytes: number, shared: boolean): WebAssembly.Memory {
   try {
     if (shared) return createShared(initial);
     if (typeof WebAssembly === "object") return new WebAssembly.Memory(bare({ initial }));
-    return new HeapMemory(initial) as LinearMemory as WebAssembly.Memory;
+    return new HeapMemory(initial) as WebAssembly.Memory;
   } catch (cause) {
     outOfMemory(bytes, cause);
   }
@@ -125,21 +147,4 @@ function createShared(initial: number): WebAssembly.Memory {
 function outOfMemory(bytes: number, cause?: unknown): never {
   const expected = `at most ${LIMIT} bytes that the host grants (several optimizers can share the work)`;
   fail(RangeError, "ERR_OUT_OF_MEMORY", "params", expected, `${bytes} bytes`, cause);
-}
-
-/** Grows by copying, and detaches nothing: old views go stale exactly where those of a real memory would be detached. */
-class HeapMemory implements LinearMemory {
-  buffer: ArrayBuffer;
-
-  constructor(pages: number) {
-    this.buffer = new ArrayBuffer(pages * PAGE);
-  }
-
-  grow(pages: number): number {
-    const old = this.buffer;
-    const grown = new Uint8Array(old.byteLength + pages * PAGE);
-    grown.set(new Uint8Array(old));
-    this.buffer = grown.buffer;
-    return old.byteLength / PAGE;
-  }
 }

@@ -1,7 +1,8 @@
 import { checkFloat32Array } from "../checks/arrays.js";
-import { fail, failType, show } from "../checks/errors.js";
+import { fail, failType } from "../checks/errors.js";
 import {
   ADAM_KEYS,
+  addName,
   checkArray,
   checkCount,
   checkObject,
@@ -10,7 +11,7 @@ import {
   own,
   readHyper,
 } from "../checks/options.js";
-import { isShared } from "../kernels/wasm.js";
+import { NONE, type Pointers, pointersOf, REGION_NAMES } from "./regions.js";
 
 /** A parameter as it was asked for: with values to copy (none: zeros), or lying in the host's memory. */
 export interface ParamSpec {
@@ -26,22 +27,9 @@ export interface GroupSpec {
   readonly params: readonly ParamSpec[];
 }
 
-/** Byte offsets of one parameter's float32 regions; `maxExpAvgSq` is NONE where there is none. */
-export interface Pointers {
-  readonly param: number;
-  readonly grad: number;
-  readonly expAvg: number;
-  readonly expAvgSq: number;
-  readonly maxExpAvgSq: number;
-}
-
-/** No offset: kernels that are handed it do not use it. */
-export const NONE = -1;
-
-export const REGIONS = ["param", "grad", "expAvg", "expAvgSq", "maxExpAvgSq"] as const;
-const POINTER_KEYS = ["length", ...REGIONS];
-const VALUES = "a Float32Array or { shape, data }";
-const POINTERS = "pointers into options.memory";
+const POINTER_KEYS = ["length", ...REGION_NAMES];
+export const VALUES = "a Float32Array or { shape, data }";
+export const POINTERS = "pointers into options.memory";
 const SOURCE = `${VALUES}, or ${POINTERS}`;
 
 /** One group from options beside the parameters, or the groups that an array lists. */
@@ -76,11 +64,6 @@ function readParams(label: string, params: unknown, names: Set<string>): ParamSp
   });
 }
 
-export function addName(label: string, names: Set<string>, name: string): void {
-  if (names.has(name)) fail(RangeError, "ERR_DUPLICATE_NAME", label, "every name once", `${show(name)} twice`);
-  names.add(name);
-}
-
 function readParam(name: string, label: string, source: unknown): ParamSpec {
   if (ArrayBuffer.isView(source)) {
     const data = checkFloat32Array(label, source, SOURCE);
@@ -108,79 +91,9 @@ function readShaped(name: string, label: string, source: object): ParamSpec {
 function readPointers(name: string, label: string, source: object): ParamSpec {
   checkObject(label, source, POINTER_KEYS);
   const length = checkCount(`${label}.length`, own(source, "length"));
-  const offset = (key: keyof Pointers) => {
-    const value = own(source, key);
-    return [key, value === undefined && key === "maxExpAvgSq" ? NONE : checkCount(`${label}.${key}`, value)];
-  };
-  const pointers = Object.fromEntries(REGIONS.map(offset)) as Pointers;
-  return { name, shape: [length], length, data: undefined, pointers };
-}
-
-/** A region of the host's memory. */
-interface Extent {
-  readonly start: number;
-  readonly end: number;
-  readonly label: string;
-}
-
-/**
- * Checks that what was asked for fits the kind of memory, and, in the host's, that every region is aligned, in range and
- * apart from all others, those of `existing` included.
- */
-export function checkPlacement(
-  groups: readonly GroupSpec[],
-  existing: readonly GroupSpec[],
-  memory: WebAssembly.Memory | undefined,
-): void {
-  for (const { name, pointers, data, length } of groups.flatMap(({ params }) => params)) {
-    // Reading a later parameter may have run somebody's code.
-    if (data !== undefined && data.length !== length) {
-      fail(
-        TypeError,
-        "ERR_DETACHED_BUFFER",
-        `params.${name}`,
-        "values that stay",
-        "a buffer detached or shrunk meanwhile",
-      );
-    }
-    if ((memory === undefined) !== (pointers === undefined)) {
-      const [expected, got] = memory === undefined ? [VALUES, POINTERS] : [POINTERS, VALUES];
-      fail(TypeError, "ERR_INVALID_TYPE", `params.${name}`, expected, got);
-    }
-  }
-  if (memory === undefined) return;
-  const added = groups.flatMap(extents);
-  // Another thread's growth of shared memory may show only after one of this thread's own.
-  if (isShared(memory) && added.some(({ end }) => end > memory.buffer.byteLength)) memory.grow(0);
-  const size = memory.buffer.byteLength;
-  for (const { start, end, label } of added) {
-    if (start % 4 !== 0) fail(RangeError, "ERR_MISALIGNED", label, "an offset divisible by 4", String(start));
-    if (end > size) fail(RangeError, "ERR_OUT_OF_BOUNDS", label, `a region inside [0, ${size})`, `[${start}, ${end})`);
-  }
-  // What is empty overlaps nothing.
-  const taken = [...existing.flatMap(extents), ...added].filter(({ start, end }) => start < end);
-  const all = taken.sort((a, b) => a.start - b.start);
-  all.forEach(({ start, end, label }, i) => {
-    const before = all[i - 1];
-    if (before !== undefined && start < before.end) {
-      fail(RangeError, "ERR_OVERLAP", label, `a region apart from ${before.label}`, `[${start}, ${end})`);
-    }
+  const pointers = pointersOf((region) => {
+    const value = own(source, region);
+    return value === undefined ? NONE : checkCount(`${label}.${region}`, value);
   });
-}
-
-/** The regions that a group uses of the host's memory. */
-function extents({ hyper, params }: GroupSpec): Extent[] {
-  return params.flatMap(({ name, length, pointers }) =>
-    REGIONS.slice(0, regionCount(hyper)).map((region) => {
-      const label = `params.${name}.${region}`;
-      const start = pointers![region];
-      if (start === NONE) failType(label, "an offset, because amsgrad is on", undefined);
-      return { start, end: start + 4 * length, label };
-    }),
-  );
-}
-
-/** How many of `REGIONS` there are. */
-export function regionCount({ amsgrad }: Pick<Hyper, "amsgrad">): number {
-  return amsgrad ? 5 : 4;
+  return { name, shape: [length], length, data: undefined, pointers };
 }

@@ -2,77 +2,32 @@ import { bare } from "../checks/bare.js";
 import { fail } from "../checks/errors.js";
 import { ADAM_KEYS, CHECKS, checkNonNegative, type Hyper } from "../checks/options.js";
 import type { LiveGroup } from "../checks/types.js";
-import { padded } from "../memory/arena.js";
-import { type GroupSpec, type ParamSpec, type Pointers, REGIONS, regionCount } from "../memory/params.js";
-
-/** A parameter in linear memory, with its own step count. */
-export class Tensor {
-  step = 0;
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly length: number;
-  /** Elements from its start to the next tensor's: the length, and in the arena the padding. */
-  readonly span: number;
-  /** Where its regions begin; changed by `place` alone. */
-  at!: Pointers;
-  /** Whether all of them begin where the previous tensor's spans end, so that one kernel call can do both. */
-  joins!: boolean;
-  #views!: { -readonly [R in keyof Pointers]?: Float32Array };
-
-  constructor(
-    readonly memory: WebAssembly.Memory,
-    spec: ParamSpec,
-    at: Pointers,
-    previous: Tensor | undefined,
-  ) {
-    this.name = spec.name;
-    this.shape = spec.shape;
-    this.length = spec.length;
-    this.span = spec.pointers === undefined ? padded(spec.length) : spec.length;
-    this.place(at, previous);
-  }
-
-  /** Lets it lie elsewhere. Its successor has to be placed again after it. */
-  place(at: Pointers, previous: Tensor | undefined): void {
-    this.at = at;
-    this.joins =
-      previous !== undefined && REGIONS.every((region) => at[region] === follows(previous.at[region], previous.span));
-    this.#views = {};
-  }
-
-  /** A live view of one of its regions: the same one until memory has grown. */
-  view(region: keyof Pointers): Float32Array {
-    const known = this.#views[region];
-    if (known?.buffer === this.memory.buffer) return known;
-    const view = new Float32Array(this.memory.buffer, this.at[region], this.length);
-    this.#views[region] = view;
-    return view;
-  }
-}
-
-function follows(offset: number, span: number): number {
-  return offset < 0 ? offset : offset + 4 * span;
-}
+import type { GroupSpec } from "../memory/params.js";
+import { type Moment, momentsOf, type Pointers, type Region, regionsOf } from "../memory/regions.js";
+import { Tensor } from "./tensor.js";
 
 /** Tensors that share hyper-parameters. */
 export class Group {
   readonly hyper: Hyper;
   readonly tensors: readonly Tensor[];
   readonly live: LiveGroup;
-  /** The regions that hold its state. */
-  readonly moments: readonly (keyof Pointers)[];
+  /** What each of its tensors has. */
+  readonly regions: readonly Region[];
+  /** Those of them that are the optimizer's state. */
+  readonly moments: readonly Moment[];
   /** The rate last used, or loaded; undefined before the first step. */
   lastLr: number | undefined;
 
   /** @param guard throws while hyper-parameters must not change */
   constructor(spec: GroupSpec, memory: WebAssembly.Memory, pointers: readonly Pointers[], guard: () => void) {
     this.hyper = { ...spec.hyper };
+    this.regions = regionsOf(this.hyper);
+    this.moments = momentsOf(this.hyper);
     const tensors: Tensor[] = [];
     spec.params.forEach((param, i) => {
-      tensors.push(new Tensor(memory, param, pointers[i]!, tensors[i - 1]));
+      tensors.push(new Tensor(memory, this.regions, param, pointers[i]!, tensors[i - 1]));
     });
     this.tensors = tensors;
-    this.moments = REGIONS.slice(2, regionCount(this.hyper));
     this.live = liveView(this, guard);
   }
 
@@ -86,6 +41,13 @@ export class Group {
       pointers: at,
     }));
     return { hyper: this.hyper, params };
+  }
+
+  /** Zeroes the regions that are not the caller's. */
+  clear(): void {
+    for (const { name, owner } of this.regions) {
+      if (owner === "optimizer") for (const tensor of this.tensors) tensor.view(name).fill(0);
+    }
   }
 
   /**

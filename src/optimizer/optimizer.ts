@@ -13,12 +13,15 @@ import type {
 } from "../checks/types.js";
 import { VERSION } from "../generated/version.js";
 import { Arena } from "../memory/arena.js";
-import { checkPlacement, type GroupSpec, type Pointers, readGroup } from "../memory/params.js";
+import { checkPlacement } from "../memory/foreign.js";
+import { type GroupSpec, readGroup } from "../memory/params.js";
+import type { Pointers } from "../memory/regions.js";
 import type { Runner } from "../threads/runner.js";
-import { Group, type Tensor } from "./group.js";
+import { Group } from "./group.js";
 import { placeGroup, Setup, type Variant } from "./setup.js";
 import { checkState, readState } from "./stateDict.js";
 import { normBlocks, Stepper, zeroGrads } from "./step.js";
+import type { Tensor } from "./tensor.js";
 
 /** `Symbol.dispose`, also where the host lacks it but the helper of a transpiled `using` looks for it. */
 const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for("Symbol.dispose");
@@ -297,11 +300,9 @@ export abstract class Optimizer {
       sum(groups, normBlocks),
     );
     for (const group of added) {
-      for (const tensor of group.tensors) {
-        this.#byName.set(tensor.name, tensor);
-        // The arena's memory is fresh, and touching it would make it resident.
-        if (arena === undefined) for (const moment of group.moments) tensor.view(moment).fill(0);
-      }
+      // The arena's memory is fresh, and touching it would make it resident.
+      if (arena === undefined) group.clear();
+      for (const tensor of group.tensors) this.#byName.set(tensor.name, tensor);
     }
     this.#groups = groups;
     this.#names = Object.freeze([...this.#byName.keys()]);

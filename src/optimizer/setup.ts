@@ -1,7 +1,10 @@
 import { type Hyper, type Runtime, readHyper, readOptions, readRuntime } from "../checks/options.js";
-import { compile, compileSync, isShared, kernelsOver, type Module } from "../kernels/wasm.js";
+import { compile, compileSync, kernelsOver, type Module } from "../kernels/wasm.js";
 import { Arena } from "../memory/arena.js";
-import { checkPlacement, type GroupSpec, type Pointers, readGroups } from "../memory/params.js";
+import { checkPlacement } from "../memory/foreign.js";
+import { type GroupSpec, readGroups } from "../memory/params.js";
+import type { Pointers } from "../memory/regions.js";
+import { isShared } from "../memory/shared.js";
 import { chooseThreads } from "../threads/choose.js";
 import { Runner } from "../threads/runner.js";
 

@@ -3,6 +3,7 @@ import { bare } from "../checks/bare.js";
 import { fail, failMismatch, failType, show } from "../checks/errors.js";
 import {
   ADAM_KEYS,
+  addName,
   CHECKS,
   checkArray,
   checkCount,
@@ -13,8 +14,9 @@ import {
   own,
 } from "../checks/options.js";
 import type { GroupState, ParamState, StateDict } from "../checks/types.js";
-import { addName, type Pointers, regionCount } from "../memory/params.js";
-import type { Group, Tensor } from "./group.js";
+import { MOMENT_KEYS, type Moment } from "../memory/regions.js";
+import type { Group } from "./group.js";
+import type { Tensor } from "./tensor.js";
 
 /** Own name of a hyper-parameter, and PyTorch's. */
 const GROUP_KEYS = {
@@ -27,25 +29,13 @@ const GROUP_KEYS = {
   biasCorrection: "bias_correction",
 } as const satisfies Record<keyof Hyper, keyof GroupState>;
 
-/** Own name of a moment, and PyTorch's; whether it may be negative. */
-const MOMENTS = [
-  { region: "expAvg", key: "exp_avg", signed: true },
-  { region: "expAvgSq", key: "exp_avg_sq", signed: false },
-  { region: "maxExpAvgSq", key: "max_exp_avg_sq", signed: false },
-] as const;
-
-/** The moments that a group keeps. */
-export function momentsOf(group: Group) {
-  return MOMENTS.slice(0, regionCount(group.hyper) - 2);
-}
-
 /** Copies of everything a resumed run needs. */
 export function readState(groups: readonly Group[]): StateDict {
   const state: Record<string, ParamState> = {};
   for (const group of groups) {
     for (const tensor of group.tensors) {
       const entry = { step: tensor.step } as ParamState;
-      for (const { region, key } of momentsOf(group)) entry[key] = tensor.view(region).slice();
+      for (const { name, key } of group.moments) entry[key] = tensor.view(name).slice();
       // Not by assignment: a parameter may be called "__proto__".
       Object.defineProperty(
         state,
@@ -72,8 +62,7 @@ export function readGroupState(group: Group): GroupState {
 interface Incoming {
   readonly tensor: Tensor;
   readonly label: string;
-  readonly region: keyof Pointers;
-  readonly signed: boolean;
+  readonly moment: Moment;
   readonly values: Float32Array;
 }
 
@@ -99,37 +88,36 @@ export function checkState(groups: readonly Group[], dict: unknown): () => void 
       return readEntry(group, tensor, own(state, tensor.name), steps);
     }),
   );
-  const checked = incoming.map((moment) => checkValues(moment));
+  const checked = incoming.map(checkValues);
   return () => {
     for (const apply of applyGroups) apply();
     for (const [tensor, step] of steps) tensor.step = step;
-    for (const { tensor, region, values } of checked) tensor.view(region).set(values);
+    for (const { tensor, moment, values } of checked) tensor.view(moment.name).set(values);
   };
 }
 
 function readEntry(group: Group, tensor: Tensor, value: unknown, steps: Map<Tensor, number>): Incoming[] {
   const prefix = `state.${tensor.name}`;
-  const entry = checkObject(prefix, value, ["step", ...MOMENTS.map(({ key }) => key)]);
+  const entry = checkObject(prefix, value, ["step", ...MOMENT_KEYS]);
   steps.set(tensor, checkCount(`${prefix}.step`, own(entry, "step")));
-  const moments = momentsOf(group);
-  if (moments.length < MOMENTS.length && own(entry, "max_exp_avg_sq") !== undefined) {
-    failMismatch(`${prefix}.max_exp_avg_sq`, "none, because amsgrad is off", "values");
-  }
-  return moments.map(({ region, key, signed }) => {
+  return MOMENT_KEYS.flatMap((key) => {
     const label = `${prefix}.${key}`;
-    return { tensor, label, region, signed, values: checkFloat32Array(label, own(entry, key)) };
+    const value = own(entry, key);
+    const moment = group.moments.find((moment) => moment.key === key);
+    if (moment !== undefined) return { tensor, label, moment, values: checkFloat32Array(label, value) };
+    return value === undefined ? [] : failMismatch(label, "none, because amsgrad is off", "values");
   });
 }
 
-function checkValues(moment: Incoming): Incoming {
-  const { tensor, label, values } = moment;
+function checkValues(incoming: Incoming): Incoming {
+  const { tensor, label, moment, values } = incoming;
   if (values.length !== tensor.length) {
     fail(RangeError, "ERR_SHAPE_MISMATCH", label, `${tensor.length} values`, String(values.length));
   }
   checkFinite(label, values, moment.signed);
   // Views of the memory that is about to be written are read before it is.
   const aliased = values.buffer === tensor.memory.buffer || !(values.buffer instanceof ArrayBuffer);
-  return aliased ? { ...moment, values: values.slice() } : moment;
+  return aliased ? { ...incoming, values: values.slice() } : incoming;
 }
 
 /** Every group of the dict must hold the same parameters as one of the optimizer's, in whatever order either lists them. */

@@ -3,8 +3,9 @@ import type { Step } from "../checks/options.js";
 import type { StepResult } from "../checks/types.js";
 import type { Program } from "../kernels/program.js";
 import { FLUSH_EVERY, NORM_BLOCK, rowOf } from "../kernels/table.js";
-import type { Group, Tensor } from "./group.js";
+import type { Group } from "./group.js";
 import { CONSTANTS, keepsZeros, stepConstants } from "./stepConstants.js";
+import type { Tensor } from "./tensor.js";
 
 /** Of the update that is being written. */
 const constants = new Float32Array(CONSTANTS);

@@ -1,5 +1,5 @@
 import { warnOnce } from "../checks/warn.js";
-import { isShared } from "../kernels/wasm.js";
+import { isShared } from "../memory/shared.js";
 import { parallelism, whyAlone } from "./host.js";
 
 /**

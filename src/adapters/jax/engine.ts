@@ -1,13 +1,13 @@
 import type { Device, Array as JaxArray, JsTreeDef } from "@jax-js/jax";
 import type { StateDict } from "../../checks/types.js";
-import type { Group, Tensor } from "../../optimizer/group.js";
+import type { MomentName } from "../../memory/regions.js";
+import type { Group } from "../../optimizer/group.js";
 import { Adam, AdamW, EXCLUSIVELY } from "../../optimizer/optimizer.js";
 import { readGroupState } from "../../optimizer/stateDict.js";
+import type { Tensor } from "../../optimizer/tensor.js";
 import type { Config } from "./config.js";
 import { type Flat, pathsOf } from "./leaves.js";
 import { arraysOf, differences, read } from "./values.js";
-
-export type Moment = "expAvg" | "expAvgSq" | "maxExpAvgSq";
 
 /** What an engine is made for: the leaves of a tree, in order. */
 export interface Leaf {
@@ -107,7 +107,7 @@ export class Engine {
     return this.#tensors[0]!.step;
   }
 
-  moments(moment: Moment): JaxArray[] {
+  moments(moment: MomentName): JaxArray[] {
     return arraysOf(this.leaves, (i) => this.#tensors[i]!.view(moment));
   }
 

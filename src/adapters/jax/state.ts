@@ -1,9 +1,10 @@
 import { Array as JaxArray, numpy, tree } from "@jax-js/jax";
 import { fail, failRange, failType } from "../../checks/errors.js";
 import { checkCount, checkObject, own } from "../../checks/options.js";
-import type { ParamState, StateDict } from "../../checks/types.js";
+import type { StateDict } from "../../checks/types.js";
+import { type MomentName, momentsOf } from "../../memory/regions.js";
 import type { Config } from "./config.js";
-import { Engine, type Moment } from "./engine.js";
+import { Engine } from "./engine.js";
 import { type ArrayTree, checkFits, type Flat, flatten, takeApart } from "./leaves.js";
 import { decaysOf } from "./mask.js";
 import { read } from "./values.js";
@@ -22,16 +23,8 @@ export type AdamState = {
   readonly [amsgradOnly: string]: ArrayTree;
 };
 
-/** A moment's name in jax-js's states, in an optimizer's, and in state dicts. */
-const MOMENTS = [
-  { slot: "mu", moment: "expAvg", key: "exp_avg" },
-  { slot: "nu", moment: "expAvgSq", key: "exp_avg_sq" },
-  { slot: "nu_max", moment: "maxExpAvgSq", key: "max_exp_avg_sq" },
-] as const satisfies readonly { slot: string; moment: Moment; key: keyof ParamState }[];
-
-function momentsOf({ hyper }: Config) {
-  return hyper.amsgrad ? MOMENTS : MOMENTS.slice(0, 2);
-}
+/** What optax calls the moments. */
+const FIELDS: Readonly<Record<MomentName, string>> = { expAvg: "mu", expAvgSq: "nu", maxExpAvgSq: "nu_max" };
 
 const handles = new WeakMap<object, Handle>();
 
@@ -52,16 +45,16 @@ class Handle {
     }
   }
 
-  look(slot: string, make: () => ArrayTree): ArrayTree {
+  look(field: string, make: () => ArrayTree): ArrayTree {
     this.check();
-    const made = this.#made.get(slot) ?? freeze(make());
-    this.#made.set(slot, made);
+    const made = this.#made.get(field) ?? freeze(make());
+    this.#made.set(field, made);
     return made;
   }
 
   /** The arrays that were made: the state's to use up. */
   get arrays(): Flat[] {
-    return [...this.#made].map(([slot, made]) => takeApart(`state.${slot}`, made));
+    return [...this.#made].map(([field, made]) => takeApart(`state.${field}`, made));
   }
 }
 
@@ -69,15 +62,15 @@ class Handle {
 export function makeState(engine: Engine): AdamState {
   const handle = new Handle(engine);
   const state = {};
-  const define = (slot: string, make: () => ArrayTree) =>
-    Object.defineProperty(state, slot, { enumerable: true, get: () => handle.look(slot, make) });
+  const define = (field: string, make: () => ArrayTree) =>
+    Object.defineProperty(state, field, { enumerable: true, get: () => handle.look(field, make) });
   define("count", () => {
     const { count } = engine;
     if (count >= 2 ** 32) failRange("state.count", "at most 2^32 - 1 steps, which is what its uint32 holds", count);
     return numpy.array(count, { dtype: numpy.uint32 });
   });
-  for (const { slot, moment } of momentsOf(engine.config)) {
-    define(slot, () => tree.unflatten(engine.def, engine.moments(moment)));
+  for (const { name } of momentsOf(engine.config.hyper)) {
+    define(FIELDS[name], () => tree.unflatten(engine.def, engine.moments(name)));
   }
   handles.set(state, handle);
   return Object.freeze(state) as AdamState;
@@ -117,13 +110,13 @@ export function openState(config: Config, state: unknown, grads: Flat, params: F
 }
 
 function fromArrays(config: Config, state: unknown, grads: Flat, params: Flat | undefined): Opened {
-  const moments = momentsOf(config);
+  const moments = momentsOf(config.hyper);
   if (tree.structure(state as ArrayTree).nodeType !== tree.NodeType.Object) {
     failType("state", "an object with count, mu and nu, as init makes", state);
   }
-  const object = checkObject("state", state, ["count", ...moments.map(({ slot }) => slot)]);
+  const object = checkObject("state", state, ["count", ...moments.map(({ name }) => FIELDS[name])]);
   const count = takeApart("state.count", own(object, "count"));
-  const trees = moments.map(({ slot }) => flatten(`state.${slot}`, own(object, slot)));
+  const trees = moments.map(({ name }) => flatten(`state.${FIELDS[name]}`, own(object, FIELDS[name])));
   for (const moment of trees) checkFits(grads, moment);
 
   const engine = new Engine(config, grads, decaysOf(config, params ?? grads));

@@ -1,4 +1,4 @@
-import { REGIONS } from "../../memory/params.js";
+import { momentsOf } from "../../memory/regions.js";
 import { Core } from "./core.js";
 import type { Part, Placement } from "./placement.js";
 import type { Settings } from "./settings.js";
@@ -30,11 +30,12 @@ export class ArenaPlacement implements Placement {
     seat: (variable: Variable, view: Float32Array) => Seat,
   ) {
     this.core = new Core(settings, slots, ({ shape }) => ({ shape }));
+    const regions = momentsOf(settings.hyper);
     for (const slot of slots) {
       const { variable, tensor, moments } = slot;
       this.#seats.set(slot, {
         param: seat(variable!, tensor!.view("param")),
-        moments: moments.map((moment, i) => seat(moment, tensor!.view(REGIONS[2 + i]!))),
+        moments: moments.map((moment, i) => seat(moment, tensor!.view(regions[i]!.name))),
       });
     }
   }

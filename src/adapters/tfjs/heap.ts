@@ -1,6 +1,6 @@
 import { fail } from "../../checks/errors.js";
-import { isShared } from "../../kernels/wasm.js";
-import { NONE, type Pointers } from "../../memory/params.js";
+import { NONE, type Pointers } from "../../memory/regions.js";
+import { isShared } from "../../memory/shared.js";
 import { EXCLUSIVELY } from "../../optimizer/optimizer.js";
 import { Core } from "./core.js";
 import type { Part, Placement } from "./placement.js";

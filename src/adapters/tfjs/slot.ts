@@ -1,4 +1,4 @@
-import type { Tensor } from "../../optimizer/group.js";
+import type { Tensor } from "../../optimizer/tensor.js";
 import type { Rule } from "./settings.js";
 import { disposeVariable } from "./tensors.js";
 import type { Tf, Variable } from "./types.js";

@@ -1,5 +1,5 @@
 import { fail, show } from "../../checks/errors.js";
-import { regionCount } from "../../memory/params.js";
+import { momentsOf } from "../../memory/regions.js";
 import type { Saved } from "./config.js";
 import type { Rule, Settings } from "./settings.js";
 import { Slot } from "./slot.js";
@@ -101,7 +101,7 @@ export class Slots {
   }
 
   #fresh(variable: Variable): Slot {
-    const moments = Array.from({ length: regionCount(this.settings.hyper) - 2 }, () => {
+    const moments = momentsOf(this.settings.hyper).map(() => {
       const zeros = this.tf.zeros(variable.shape);
       const moment = this.tf.variable(zeros, false);
       zeros.dispose();

@@ -1,6 +1,5 @@
 import { fail, failType, show } from "../../checks/errors.js";
-import { isRecord } from "../../checks/options.js";
-import { addName } from "../../memory/params.js";
+import { addName, isRecord } from "../../checks/options.js";
 import type { NamedTensor, NamedTensorMap, Tensor, Tf, Variable } from "./types.js";
 
 /** A variable and its gradient, if it has one this time. */

@@ -1,7 +1,7 @@
 import { checkFinite } from "../../checks/arrays.js";
 import { fail, failMismatch, failType, show } from "../../checks/errors.js";
 import { checkArray, checkCount, isRecord } from "../../checks/options.js";
-import { regionCount } from "../../memory/params.js";
+import { momentsOf } from "../../memory/regions.js";
 import type { Saved } from "./config.js";
 import type { Settings } from "./settings.js";
 import { Slot } from "./slot.js";
@@ -75,7 +75,7 @@ export async function readWeights(
 }
 
 function suffixesOf({ hyper }: Settings): readonly string[] {
-  return SUFFIXES.slice(0, regionCount(hyper) - 2);
+  return SUFFIXES.slice(0, momentsOf(hyper).length);
 }
 
 function checkWeight(weight: unknown, i: number): { name: string; tensor: Tensor } {

@@ -1,0 +1,21 @@
+export const PAGE = 65536;
+
+/**
+ * Stands in for `WebAssembly.Memory` where a host has none; only the TypeScript kernels run on it. It grows by copying and
+ * detaches nothing: views go stale exactly where those of a real memory would be detached.
+ */
+export class HeapMemory implements Pick<WebAssembly.Memory, "buffer" | "grow"> {
+  buffer: ArrayBuffer;
+
+  constructor(pages: number) {
+    this.buffer = new ArrayBuffer(pages * PAGE);
+  }
+
+  grow(pages: number): number {
+    const old = this.buffer;
+    const grown = new Uint8Array(old.byteLength + pages * PAGE);
+    grown.set(new Uint8Array(old));
+    this.buffer = grown.buffer;
+    return old.byteLength / PAGE;
+  }
+}

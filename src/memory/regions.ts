@@ -1,0 +1,86 @@
+import type { Hyper } from "../checks/options.js";
+
+/** How a region stores its numbers. */
+export interface Storage {
+  /** Per element. */
+  readonly bytes: number;
+  /** Element type in a safetensors file. */
+  readonly dtype: string;
+  /** What a view of the region is. */
+  readonly View: Float32ArrayConstructor;
+}
+
+export const FLOAT32: Storage = { bytes: 4, dtype: "F32", View: Float32Array };
+
+/** Options of a group that decide which regions it has and how they are stored: fixed when the group is made. */
+export type RegionOptions = Pick<Hyper, "amsgrad">;
+
+const always = (_: RegionOptions): Storage | undefined => FLOAT32;
+const withAmsgrad = ({ amsgrad }: RegionOptions): Storage | undefined => (amsgrad ? FLOAT32 : undefined);
+
+/**
+ * Every region that a parameter can have, in the order in which a group lays them out.
+ *
+ * - `key`: its name in a state dict; in a checkpoint it follows the parameter's name.
+ * - `signed`: whether values may be negative.
+ * - `owner`: who fills it. What is the caller's is never initialized; what is the optimizer's starts at zero.
+ * - `storage`: undefined where a group has no such region.
+ */
+const REGIONS = [
+  { name: "param", role: "param", key: undefined, signed: true, owner: "caller", storage: always },
+  { name: "grad", role: "grad", key: undefined, signed: true, owner: "caller", storage: always },
+  { name: "expAvg", role: "moment", key: "exp_avg", signed: true, owner: "optimizer", storage: always },
+  { name: "expAvgSq", role: "moment", key: "exp_avg_sq", signed: false, owner: "optimizer", storage: always },
+  {
+    name: "maxExpAvgSq",
+    role: "moment",
+    key: "max_exp_avg_sq",
+    signed: false,
+    owner: "optimizer",
+    storage: withAmsgrad,
+  },
+] as const;
+
+type Row = (typeof REGIONS)[number];
+type MomentRow = Extract<Row, { role: "moment" }>;
+export type RegionName = Row["name"];
+export type MomentName = MomentRow["name"];
+
+/** A region as a group has it. */
+export interface Region extends Omit<Row, "storage"> {
+  readonly storage: Storage;
+}
+
+/** A region that is part of the optimizer's state. */
+export interface Moment extends Region {
+  readonly name: MomentName;
+  readonly key: MomentRow["key"];
+}
+
+/** The regions of a group, in order. */
+export function regionsOf(options: RegionOptions): readonly Region[] {
+  return REGIONS.flatMap((row) => {
+    const storage = row.storage(options);
+    return storage === undefined ? [] : { ...row, storage };
+  });
+}
+
+/** Those of them that are its state. */
+export function momentsOf(options: RegionOptions): readonly Moment[] {
+  return regionsOf(options).filter((region) => region.role === "moment") as readonly Moment[];
+}
+
+/** The keys of all moments, whatever the options. */
+export const MOMENT_KEYS = REGIONS.flatMap(({ key }) => key ?? []);
+
+export const REGION_NAMES = REGIONS.map(({ name }) => name);
+
+/** Byte offsets of one parameter's regions; NONE for those that it does not have. */
+export type Pointers = Readonly<Record<RegionName, number>>;
+
+/** No offset: kernels that are handed it do not use it. */
+export const NONE = -1;
+
+export function pointersOf(offset: (name: RegionName) => number): Pointers {
+  return Object.fromEntries(REGION_NAMES.map((name) => [name, offset(name)])) as Pointers;
+}

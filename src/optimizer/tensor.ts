@@ -1,0 +1,52 @@
+import { spanOf } from "../memory/arena.js";
+import type { ParamSpec } from "../memory/params.js";
+import type { Pointers, Region, RegionName } from "../memory/regions.js";
+
+/** A parameter in linear memory, with its own step count. */
+export class Tensor {
+  step = 0;
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly length: number;
+  /** Elements from its start to the next tensor's: the length, and in the arena the padding. */
+  readonly span: number;
+  /** Where its regions begin; changed by `place` alone. */
+  at!: Pointers;
+  /** Whether all of them begin where the previous tensor's spans end, so that one kernel call can do both. */
+  joins!: boolean;
+  #views!: { [R in RegionName]?: Float32Array };
+
+  /** @param regions those of its group */
+  constructor(
+    readonly memory: WebAssembly.Memory,
+    readonly regions: readonly Region[],
+    spec: ParamSpec,
+    at: Pointers,
+    previous: Tensor | undefined,
+  ) {
+    this.name = spec.name;
+    this.shape = spec.shape;
+    this.length = spec.length;
+    this.span = spec.pointers === undefined ? spanOf(spec.length, regions) : spec.length;
+    this.place(at, previous);
+  }
+
+  /** Lets it lie elsewhere. Its successor has to be placed again after it. */
+  place(at: Pointers, previous: Tensor | undefined): void {
+    this.at = at;
+    this.joins =
+      previous !== undefined &&
+      this.regions.every(({ name, storage }) => at[name] === previous.at[name] + previous.span * storage.bytes);
+    this.#views = {};
+  }
+
+  /** A live view of one of its regions: the same one until memory has grown. */
+  view(name: RegionName): Float32Array {
+    const known = this.#views[name];
+    if (known?.buffer === this.memory.buffer) return known;
+    const { View } = this.regions.find((region) => region.name === name)!.storage;
+    const view = new View(this.memory.buffer, this.at[name], this.length);
+    this.#views[name] = view;
+    return view;
+  }
+}

@@ -35,7 +35,7 @@ export interface FusedTransformation extends GradientTransformation {
    * The state before the first step.
    *
    * @throws TypeError, RangeError for a tree without arrays, or not of float32 arrays; Error `ERR_TRACED` under `jit`,
-   * `grad` or `vmap`
+   * `grad` or `vmap`, `ERR_BACKEND` for arrays on a GPU
    */
   init<Params extends ArrayTree>(params: Params): AdamState;
 
@@ -49,7 +49,7 @@ export interface FusedTransformation extends GradientTransformation {
    * @param updates gradients, float32, in the structure of the parameters
    * @param params needed where anything decays, else only checked
    * @throws TypeError, RangeError for trees that do not fit; Error `ERR_TRACED` under `jit`, `grad` or `vmap`,
-   * `ERR_STALE_STATE` for a state that an earlier call has used up, `ERR_UNREADABLE` for values that must be waited for
+   * `ERR_STALE_STATE` for a state that an earlier call has used up, `ERR_UNREADABLE` for values that must be waited for, `ERR_BACKEND` for arrays on a GPU
    */
   update<Params extends ArrayTree>(updates: Params, state: ArrayTree, params?: Params): [Params, AdamState];
 

@@ -30,7 +30,7 @@ export type ErrorCode =
   | "ERR_OUT_OF_MEMORY"
   /** Error: a kernel that was asked for by name and cannot run here. */
   | "ERR_KERNEL_UNAVAILABLE"
-  /** Error: a backend of TensorFlow.js on which this cannot be done. */
+  /** Error: a backend of TensorFlow.js, or a device of jax-js, on which this cannot be done. */
   | "ERR_BACKEND"
   /** RangeError: a state of other parameters, or of other groups. */
   | "ERR_STATE_MISMATCH"

@@ -84,6 +84,26 @@ export async function useBlind(): Promise<void> {
   await core.setBackend("blind");
 }
 
+/**
+ * A third one, which has the name of the backend that must not be read synchronously. `fetched` holds the data whose values an
+ * asynchronous read left on the host.
+ */
+class Unreadable extends Opaque {
+  readonly fetched = new Set<object>();
+  readonly tensorMap = { get: (dataId: object) => ({ values: this.fetched.has(dataId) ? true : null }) };
+}
+
+export async function useUnreadable(): Promise<Unreadable> {
+  if (core.findBackendFactory("webgpu") === null) {
+    core.registerBackend("webgpu", () => new Unreadable());
+    core.copyRegisteredKernels("cpu", "webgpu");
+  }
+  await core.setBackend("webgpu");
+  const backend = core.backend() as Unreadable;
+  backend.reads = 0;
+  return backend;
+}
+
 /** How many tensors the opaque backend has handed out and taken in. */
 export function traffic(): { reads: number; writes: number } {
   const { reads, writes } = core.backend() as Opaque;

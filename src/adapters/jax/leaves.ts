@@ -12,16 +12,32 @@ export interface Flat {
   readonly def: JsTreeDef;
 }
 
-/** @throws TypeError for a leaf that is no float32 array; Error `ERR_TRACED` for one without values */
+/**
+ * @throws TypeError for a leaf that is no float32 array; Error `ERR_TRACED` for one without values, `ERR_BACKEND` for one on a
+ * device that cannot be read synchronously
+ */
 export function flatten(label: string, value: unknown): Flat {
   const flat = takeApart(label, value);
+  refuseDevices(flat);
   flat.leaves.forEach((leaf, i) => {
     if (leaf.dtype !== numpy.float32) fail(TypeError, "ERR_INVALID_TYPE", at(flat, i), "float32", leaf.dtype);
   });
   return flat;
 }
 
-/** As `flatten`, of any type of number. */
+/** Devices whose arrays can be read at once. On webgpu jax-js reads through a canvas, which returns zeros on some machines. */
+const READABLE: readonly string[] = ["cpu", "wasm"];
+
+/** @throws Error `ERR_BACKEND` for an array on another device */
+export function refuseDevices(flat: Flat): void {
+  flat.leaves.forEach(({ device }, i) => {
+    if (READABLE.includes(device)) return;
+    const expected = 'an array on cpu or wasm (await devicePut(array, "wasm"))';
+    fail(Error, "ERR_BACKEND", at(flat, i), expected, `one on ${device}`);
+  });
+}
+
+/** As `flatten`, of any type of number and on any device. */
 export function takeApart(label: string, value: unknown): Flat {
   const [leaves, def] = tree.flatten(value as ArrayTree);
   const flat = { label, leaves, def };

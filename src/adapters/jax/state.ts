@@ -5,7 +5,7 @@ import type { StateDict } from "../../checks/types.js";
 import { type MomentName, momentsOf } from "../../memory/regions.js";
 import type { Config } from "./config.js";
 import { Engine } from "./engine.js";
-import { type ArrayTree, checkFits, type Flat, flatten, takeApart } from "./leaves.js";
+import { type ArrayTree, checkFits, type Flat, flatten, refuseDevices, takeApart } from "./leaves.js";
 import { decaysOf } from "./mask.js";
 import { read } from "./values.js";
 
@@ -116,6 +116,7 @@ function fromArrays(config: Config, state: unknown, grads: Flat, params: Flat | 
   }
   const object = checkObject("state", state, ["count", ...moments.map(({ name }) => FIELDS[name])]);
   const count = takeApart("state.count", own(object, "count"));
+  refuseDevices(count);
   const trees = moments.map(({ name }) => flatten(`state.${FIELDS[name]}`, own(object, FIELDS[name])));
   for (const moment of trees) checkFits(grads, moment);
 

@@ -1,19 +1,22 @@
 import { fail, show } from "../../checks/errors.js";
 import { warnOnce } from "../../checks/warn.js";
 import type { Seat } from "./arena.js";
+import { WEBGPU } from "./readable.js";
 import { assignValues, inUse } from "./tensors.js";
 import type { KernelBackend, Tf, Variable } from "./types.js";
 
 const checked = new WeakSet<KernelBackend>();
 
 /**
- * Says what copying costs, and makes sure that it works: synchronous reads of the webgpu backend go through a canvas, and where
- * the browser or its driver does not play along, they return zeros.
+ * Says what copying costs, and makes sure that what is read is what was computed.
  *
- * @throws Error `ERR_BACKEND`
+ * @throws Error `ERR_BACKEND` where it is not, and on webgpu, which is not even tried
  */
 export function checkCopies(tf: Tf, backend: KernelBackend): void {
   const name = tf.getBackend();
+  if (name === WEBGPU) {
+    fail(Error, "ERR_BACKEND", name, "a backend that can be read synchronously", "one that cannot: train on another");
+  }
   warnOnce(
     `tensors of the "${name}" backend are out of reach, so every step reads the gradients from it and writes the ` +
       "parameters to it: 8 bytes per parameter and, on a GPU, a wait until it is idle",

@@ -2,6 +2,7 @@ import { ArenaPlacement } from "./arena.js";
 import { CopiedSeat, checkCopies } from "./copied.js";
 import type { Core } from "./core.js";
 import { HeapPlacement, heapOf } from "./heap.js";
+import { WEBGPU } from "./readable.js";
 import type { Settings } from "./settings.js";
 import { SharedSeat, sharesArrays } from "./shared.js";
 import type { Slot } from "./slot.js";
@@ -30,6 +31,7 @@ export interface Placement {
 /** The best that the backend of the moment allows: on its own memory, on ours, or by copying. */
 export function place(tf: Tf, settings: Settings, slots: readonly Slot[]): Placement {
   const backend = tf.backend();
+  if (tf.getBackend() === WEBGPU) checkCopies(tf, backend);
   const heap = heapOf(tf, backend);
   if (heap !== undefined) return new HeapPlacement(tf, backend, heap, settings, slots);
   if (sharesArrays(tf, backend)) {

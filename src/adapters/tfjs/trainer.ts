@@ -3,6 +3,7 @@ import { CHECKS } from "../../checks/options.js";
 import type { Schedule, StepResult } from "../../checks/types.js";
 import { type Saved, writeConfig } from "./config.js";
 import { type Placement, place } from "./placement.js";
+import { checkReadable } from "./readable.js";
 import type { Settings } from "./settings.js";
 import { Slots } from "./slots.js";
 import { inUse, type Work } from "./tensors.js";
@@ -49,11 +50,15 @@ export class Trainer {
           fail(Error, "ERR_DISPOSED", name, "moments, which getWeights() lends, that are in use", "disposed ones");
         }
       }
-      if (changed || this.#placement?.backend !== tf.backend()) this.#leave();
-
       const parts = work.flatMap(({ variable, gradient }) =>
         gradient === undefined ? [] : [{ slot: claimed.get(variable)!, gradient }],
       );
+      for (const { slot, gradient } of parts) checkReadable(tf, `gradients.${slot.name}`, [gradient]);
+      if (this.#placement?.backend !== tf.backend()) {
+        for (const [variable, { moments }] of claimed) checkReadable(tf, variable.name, [variable, ...moments]);
+      }
+      if (changed || this.#placement?.backend !== tf.backend()) this.#leave();
+
       if (parts.length === 0) return { step: this.#largestStep(), skipped: false };
       this.#placement ??= place(tf, settings, [...claimed.values()]);
       const placement = this.#placement;

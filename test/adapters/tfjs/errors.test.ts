@@ -2,7 +2,7 @@
 import { adam, adamw, type FusedOptimizer, type TfjsOptions } from "fused-adam/tfjs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { caught, type Expected, expectError, rangeError, stateError, typeError } from "../../support/api.js";
-import { BACKENDS, tf, use, useBlind } from "../../support/tfjs.js";
+import { BACKENDS, type Tensor, tf, use, useBlind, useUnreadable } from "../../support/tfjs.js";
 
 afterEach(() => tf.disposeVariables());
 
@@ -181,4 +181,29 @@ it("a backend that reads zeros: refused before anything is written", async () =>
   expect([...variable.dataSync()]).toEqual(before);
   optimizer.applyGradients(gradients);
   expect(optimizer.iterations).toBe(2);
+});
+
+describe("a backend named webgpu, which is never read synchronously", () => {
+  it("copying there: refused without a read", async () => {
+    const there = await useUnreadable();
+    const variable = tf.tidy(() => tf.variable(tf.ones([2])));
+    const gradients = { [variable.name]: tf.ones([2]) };
+    expectError(await caught(() => adamw(tf).applyGradients(gradients)), stateError("webgpu", "ERR_BACKEND"));
+    expect(there.reads).toBe(0);
+  });
+
+  it.each(["cpu", "wasm", "opaque"] as const)("leaving it for %s: only with values that were read", async (backend) => {
+    const there = await useUnreadable();
+    const variable = tf.tidy(() => tf.variable(tf.ones([2]), true, "there"));
+    const late = tf.ones([2]);
+    await use(backend);
+    const optimizer = adamw(tf);
+    const step = (tensor: Tensor) => caught(() => optimizer.applyGradients({ there: tensor }));
+    expectError(await step(late), stateError("gradients.there", "ERR_BACKEND"));
+    expectError(await step(tf.ones([2])), stateError("there", "ERR_BACKEND"));
+    expect([there.reads, optimizer.iterations]).toEqual([0, 0]);
+    there.fetched.add(variable.dataId);
+    optimizer.applyGradients({ there: tf.ones([2]) });
+    expect(optimizer.iterations).toBe(1);
+  });
 });

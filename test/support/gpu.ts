@@ -1,0 +1,25 @@
+/** A page for a suite, in Chromium with WebGL 2 and WebGPU in software: SwiftShader, whose arithmetic is IEEE's. */
+import type { Page } from "playwright-core";
+import { beforeAll } from "vitest";
+import { bundle, pageOf, stage } from "./pages.js";
+
+/** Runs a function in the page. It sees nothing of where it is written, only what the page's module assigned to `globalThis`. */
+export type Call<Tools> = <T>(run: (tools: Tools) => T | Promise<T>) => Promise<T>;
+
+/** @param source the page's module; it assigns `ready` last */
+export function gpuPage<Tools>(source: string): Call<Tools> {
+  const site = stage(
+    async () => {
+      const script = await bundle(source);
+      return (path) => ({ body: path === "/page.js" ? script : pageOf("/page.js") });
+    },
+    { gpu: true },
+  );
+  let page: Page;
+  beforeAll(async () => {
+    page = await site.browser.newPage();
+    await page.goto(site.url);
+    await page.waitForFunction("globalThis.ready");
+  }, 60_000);
+  return (run) => page.evaluate(`(${run})(globalThis)`);
+}

@@ -1,4 +1,3 @@
-import type { Tensor } from "../../optimizer/tensor.js";
 import type { Rule } from "./settings.js";
 import { disposeVariable } from "./tensors.js";
 import type { Tf, Variable } from "./types.js";
@@ -14,27 +13,21 @@ export class Slot {
   variable: Variable | undefined;
   /** Undefined at most until there is a variable. */
   rule: Rule | undefined;
-  /** Where it is in the core's optimizer; undefined before it is in one. */
-  tensor: Tensor | undefined;
-  readonly #loadedStep: number;
 
-  /** @param moments first, second and with amsgrad the largest second, in the variable's shape */
+  /**
+   * @param moments first, second and with amsgrad the largest second, in the variable's shape
+   * @param step steps of this variable so far
+   */
   constructor(
     name: string,
     readonly moments: readonly Variable[],
-    step = 0,
+    public step = 0,
   ) {
     this.name = name;
-    this.#loadedStep = step;
   }
 
   get shape(): readonly number[] {
     return this.moments[0]!.shape;
-  }
-
-  /** Steps of this variable so far. */
-  get step(): number {
-    return this.tensor?.step ?? this.#loadedStep;
   }
 
   dispose(tf: Tf): void {

@@ -2,7 +2,8 @@ import { fail } from "../../checks/errors.js";
 import { CHECKS } from "../../checks/options.js";
 import type { Schedule, StepResult } from "../../checks/types.js";
 import { type Saved, writeConfig } from "./config.js";
-import { type Placement, place } from "./placement.js";
+import type { Placement } from "./placement.js";
+import { place } from "./placements/place.js";
 import { checkReadable } from "./readable.js";
 import type { Settings } from "./settings.js";
 import { Slots } from "./slots.js";
@@ -33,9 +34,7 @@ export class Trainer {
 
   set learningRate(value: number | Schedule) {
     this.#exclusively(() => {
-      const lr = CHECKS.lr("learningRate", value);
-      this.settings.hyper.lr = lr;
-      this.#placement?.core.setLr(lr);
+      this.settings.hyper.lr = CHECKS.lr("learningRate", value);
     });
   }
 
@@ -61,16 +60,7 @@ export class Trainer {
 
       if (parts.length === 0) return { step: this.#largestStep(), skipped: false };
       this.#placement ??= place(tf, settings, [...claimed.values()]);
-      const placement = this.#placement;
-      const skip = parts.length < claimed.size ? this.#namesBut(new Set(parts.map(({ slot }) => slot))) : undefined;
-      let result: StepResult;
-      // What is made on the way is let go of, also when something throws.
-      tf.tidy(() => {
-        placement.load(parts);
-        result = placement.core.optimizer.step({ ...settings.step, skip });
-        if (!result.skipped) placement.store(parts);
-      });
-      return result!;
+      return this.#placement.step(parts, settings.step);
     });
   }
 
@@ -121,10 +111,6 @@ export class Trainer {
 
   #largestStep(): number {
     return this.#slots.all.reduce((largest, { step }) => Math.max(largest, step), 0);
-  }
-
-  #namesBut(stepped: ReadonlySet<unknown>): string[] {
-    return [...this.#slots.claimed.values()].filter((slot) => !stepped.has(slot)).map(({ tensor }) => tensor!.name);
   }
 
   /** Rules and schedules are the caller's code. */

@@ -1,7 +1,7 @@
 import { checkFinite } from "../../checks/arrays.js";
 import { fail, failMismatch, failType, show } from "../../checks/errors.js";
 import { checkArray, checkCount, isRecord } from "../../checks/options.js";
-import { momentsOf } from "../../memory/regions.js";
+import { type MomentName, momentsOf } from "../../memory/regions.js";
 import type { Saved } from "./config.js";
 import type { Settings } from "./settings.js";
 import { Slot } from "./slot.js";
@@ -9,12 +9,12 @@ import { isTensor, sameShape } from "./tensors.js";
 import type { NamedTensor, Tensor, Tf } from "./types.js";
 
 /** What tfjs and Keras call the moments: all first ones come first, then all second ones; the last only with amsgrad. */
-const SUFFIXES = ["/m", "/v", "/vhat"] as const;
+const SUFFIXES: Readonly<Record<MomentName, string>> = { expAvg: "/m", expAvgSq: "/v", maxExpAvgSq: "/vhat" };
 
 /** In the order of `tf.train.adam`: first moments, second moments; the tensors are the slots' own, as there. */
 export function momentWeights(settings: Settings, slots: readonly Slot[]): NamedTensor[] {
-  return suffixesOf(settings).flatMap((suffix, i) =>
-    slots.map(({ name, moments }) => ({ name: name + suffix, tensor: moments[i]! })),
+  return momentsOf(settings.hyper).flatMap((moment, i) =>
+    slots.map(({ name, moments }) => ({ name: name + SUFFIXES[moment.name], tensor: moments[i]! })),
   );
 }
 
@@ -42,14 +42,14 @@ export async function readWeights(
   }
   const iterations = checkCount(iter.name, (await iter.tensor.data())[0]);
 
-  const suffixes = suffixesOf(settings);
-  const count = moments.length / suffixes.length;
-  const largest = moments.some(({ name }) => name.endsWith(SUFFIXES[2]));
+  const regions = momentsOf(settings.hyper);
+  const count = moments.length / regions.length;
+  const largest = moments.some(({ name }) => name.endsWith(SUFFIXES.maxExpAvgSq));
   if (!Number.isInteger(count) || (moments.length > 0 && largest !== settings.hyper.amsgrad)) {
     const got = `${moments.length}${largest ? ", of amsgrad" : ""}`;
-    failMismatch("weights", `${suffixes.length} moments of each variable (amsgrad: ${settings.hyper.amsgrad})`, got);
+    failMismatch("weights", `${regions.length} moments of each variable (amsgrad: ${settings.hyper.amsgrad})`, got);
   }
-  const entries = Array.from({ length: count }, (_, i) => suffixes.map((_, block) => moments[block * count + i]!));
+  const entries = Array.from({ length: count }, (_, i) => regions.map((_, block) => moments[block * count + i]!));
   for (const entry of entries) {
     for (const [block, { name, tensor }] of entry.entries()) {
       const { shape } = entry[0]!.tensor;
@@ -57,7 +57,7 @@ export async function readWeights(
       if (!sameShape(tensor.shape, shape)) {
         fail(RangeError, "ERR_SHAPE_MISMATCH", name, `shape [${shape}], as ${entry[0]!.name}`, `[${tensor.shape}]`);
       }
-      checkFinite(name, await tensor.data<"float32">(), block === 0);
+      checkFinite(name, await tensor.data<"float32">(), regions[block]!.signed);
     }
   }
   return {
@@ -72,10 +72,6 @@ export async function readWeights(
       });
     },
   };
-}
-
-function suffixesOf({ hyper }: Settings): readonly string[] {
-  return SUFFIXES.slice(0, momentsOf(hyper).length);
 }
 
 function checkWeight(weight: unknown, i: number): { name: string; tensor: Tensor } {

@@ -1,13 +1,13 @@
-import { fail } from "../../checks/errors.js";
-import { NONE, type Pointers } from "../../memory/regions.js";
-import { isShared } from "../../memory/shared.js";
-import { EXCLUSIVELY } from "../../optimizer/optimizer.js";
-import { Core } from "./core.js";
-import type { Part, Placement } from "./placement.js";
-import type { Settings } from "./settings.js";
-import type { Slot } from "./slot.js";
-import { assignValues, isVariable } from "./tensors.js";
-import type { KernelBackend, Tensor, Tf } from "./types.js";
+import { fail } from "../../../checks/errors.js";
+import type { StepOptions, StepResult } from "../../../checks/types.js";
+import { NONE, type Pointers } from "../../../memory/regions.js";
+import { isShared } from "../../../memory/shared.js";
+import type { Part, Placement } from "../placement.js";
+import type { Settings } from "../settings.js";
+import type { Slot } from "../slot.js";
+import { assignValues, isVariable } from "../tensors.js";
+import type { KernelBackend, Tensor, Tf } from "../types.js";
+import { Core, type Transfer } from "./core.js";
 
 /** tfjs's wasm backend, as far as it is used. Only `getMemoryOffset` is public. */
 interface WasmBackend extends KernelBackend {
@@ -92,8 +92,8 @@ function probe(tf: Tf, backend: WasmBackend): Heap | undefined {
 }
 
 /** Variables and moments where tfjs has them, each step where it has them then, and gradients too: nothing is copied. */
-export class HeapPlacement implements Placement {
-  readonly core: Core;
+export class HeapPlacement implements Placement, Transfer {
+  readonly #core: Core;
 
   constructor(
     readonly tf: Tf,
@@ -114,13 +114,17 @@ export class HeapPlacement implements Placement {
         grad += 4 * size;
         return { length: size, ...at, maxExpAvgSq: maxExpAvgSq === NONE ? undefined : maxExpAvgSq };
       };
-      this.core = new Core(settings, slots, source, heap.memory);
+      this.#core = new Core(settings, slots, source, heap.memory);
     } finally {
       stand.dispose();
       for (const { moment, values } of moments) {
         new Float32Array(heap.memory.buffer, heap.address(moment), values.length).set(values);
       }
     }
+  }
+
+  step(parts: readonly Part[], options: StepOptions): StepResult {
+    return this.#core.step(this.tf, parts, options, this);
   }
 
   load(parts: readonly Part[]): void {
@@ -132,11 +136,7 @@ export class HeapPlacement implements Placement {
     });
     // Only now: what was made on the way may have been put elsewhere.
     const places = new Map(parts.map(({ slot }, i) => [slot, this.#pointers(slot, heap.address(read[i]!))]));
-    this.core.optimizer[EXCLUSIVELY]((groups) => {
-      groups.forEach((group, i) => {
-        group.relocate(this.core.groups[i]!.map((slot) => places.get(slot)));
-      });
-    });
+    this.#core.relocate(places);
   }
 
   store(parts: readonly Part[]): void {
@@ -146,7 +146,7 @@ export class HeapPlacement implements Placement {
   publish(): void {}
 
   release(): void {
-    this.core.optimizer.dispose();
+    this.#core.dispose();
   }
 
   /** Data that something else shares is left to it. */

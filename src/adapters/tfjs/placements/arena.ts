@@ -1,9 +1,10 @@
-import { momentsOf } from "../../memory/regions.js";
-import { Core } from "./core.js";
-import type { Part, Placement } from "./placement.js";
-import type { Settings } from "./settings.js";
-import type { Slot } from "./slot.js";
-import type { KernelBackend, Variable } from "./types.js";
+import type { StepOptions, StepResult } from "../../../checks/types.js";
+import { momentsOf } from "../../../memory/regions.js";
+import type { Part, Placement } from "../placement.js";
+import type { Settings } from "../settings.js";
+import type { Slot } from "../slot.js";
+import type { KernelBackend, Tf, Variable } from "../types.js";
+import { Core, type Transfer } from "./core.js";
 
 /** What keeps a variable of tfjs and its region of our memory the same. */
 export interface Seat {
@@ -19,25 +20,30 @@ export interface Seat {
  * Variables in the optimizer's own memory. Gradients are copied into it. It never grows: it is made anew for other
  * variables, so whoever still holds a view of it reads what was there.
  */
-export class ArenaPlacement implements Placement {
-  readonly core: Core;
+export class ArenaPlacement implements Placement, Transfer {
+  readonly #core: Core;
   readonly #seats = new Map<Slot, { readonly param: Seat; readonly moments: readonly Seat[] }>();
 
   constructor(
+    readonly tf: Tf,
     readonly backend: KernelBackend,
     settings: Settings,
     slots: readonly Slot[],
     seat: (variable: Variable, view: Float32Array) => Seat,
   ) {
-    this.core = new Core(settings, slots, ({ shape }) => ({ shape }));
+    this.#core = new Core(settings, slots, ({ shape }) => ({ shape }));
     const regions = momentsOf(settings.hyper);
     for (const slot of slots) {
-      const { variable, tensor, moments } = slot;
+      const tensor = this.#core.tensorOf(slot);
       this.#seats.set(slot, {
-        param: seat(variable!, tensor!.view("param")),
-        moments: moments.map((moment, i) => seat(moment, tensor!.view(regions[i]!.name))),
+        param: seat(slot.variable!, tensor.view("param")),
+        moments: slot.moments.map((moment, i) => seat(moment, tensor.view(regions[i]!.name))),
       });
     }
+  }
+
+  step(parts: readonly Part[], options: StepOptions): StepResult {
+    return this.#core.step(this.tf, parts, options, this);
   }
 
   load(parts: readonly Part[]): void {
@@ -45,7 +51,7 @@ export class ArenaPlacement implements Placement {
       const { param, moments } = this.#seats.get(slot)!;
       param.pull();
       for (const moment of moments) moment.pull();
-      slot.tensor!.view("grad").set(gradient.dataSync());
+      this.#core.tensorOf(slot).view("grad").set(gradient.dataSync());
     }
   }
 
@@ -60,6 +66,6 @@ export class ArenaPlacement implements Placement {
   release(): void {
     this.publish();
     for (const { param, moments } of this.#seats.values()) for (const seat of [param, ...moments]) seat.leave();
-    this.core.optimizer.dispose();
+    this.#core.dispose();
   }
 }

@@ -1,9 +1,9 @@
-import { fail, show } from "../../checks/errors.js";
-import { warnOnce } from "../../checks/warn.js";
+import { fail, show } from "../../../checks/errors.js";
+import { warnOnce } from "../../../checks/warn.js";
+import { WEBGPU } from "../readable.js";
+import { assignValues, inUse } from "../tensors.js";
+import type { KernelBackend, Tf, Variable } from "../types.js";
 import type { Seat } from "./arena.js";
-import { WEBGPU } from "./readable.js";
-import { assignValues, inUse } from "./tensors.js";
-import type { KernelBackend, Tf, Variable } from "./types.js";
 
 const checked = new WeakSet<KernelBackend>();
 

@@ -1,6 +1,6 @@
+import { assignValues } from "../tensors.js";
+import type { KernelBackend, Tf, Variable } from "../types.js";
 import type { Seat } from "./arena.js";
-import { assignValues } from "./tensors.js";
-import type { KernelBackend, Tf, Variable } from "./types.js";
 
 /** A backend that keeps tensors as arrays, as tfjs's cpu backend does. */
 interface ArrayBackend extends KernelBackend {

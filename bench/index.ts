@@ -8,7 +8,6 @@ import { SECTIONS } from "./sections.js";
 import { STEP } from "./step.js";
 
 const BUILD = new URL("../build/", import.meta.url);
-const DOCS = new URL("../docs/", import.meta.url);
 
 const flag = { type: "boolean", default: false } as const;
 const { values, positionals } = parseArgs({ options: { quick: flag, publish: flag }, allowPositionals: true });
@@ -19,7 +18,7 @@ for (const name of positionals) {
 async function main(): Promise<void> {
   if (values.publish) {
     const results = JSON.parse(readFileSync(new URL("bench.json", BUILD), "utf8")) as Results;
-    publish(results, new URL("benchmarks.md", DOCS), new URL("bench/", DOCS));
+    publish(results, new URL("../", import.meta.url));
     return;
   }
   const report = new Report();

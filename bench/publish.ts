@@ -2,20 +2,45 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { charts } from "./charts.js";
 import { CLIPPED } from "./clipped.js";
 import { sizeName } from "./effort.js";
-import { FUSED } from "./entrants/package.js";
+import { LOOP } from "./entrants/loop.js";
+import { NATIVE } from "./entrants/native.js";
+import { FUSED, FUSED_2 } from "./entrants/package.js";
 import { formatSpread, short } from "./measure.js";
-import { type Results, type Timing, timingTable } from "./report.js";
+import type { Results, Row, Timing } from "./report.js";
 import { STEP } from "./step.js";
 import { table } from "./terminal.js";
 
+/** The pages that figures are written into. No other page states one: it links to these. */
+export const PAGES = ["README.md", "docs/benchmarks.md", "bench/NOTES.md"];
+
+/** Sections that have a region of their own, by their titles; `others` has the rest. */
+const OWN = {
+  clipped: [CLIPPED],
+  subnormals: ["flush of subnormals", "2,000 steps"],
+  tfjs: ["tfjs"],
+  jax: ["AdamW in jax-js"],
+};
+
+/** The README's columns, and what it calls them. */
+const README_COLUMNS = {
+  [FUSED]: "fused-adam",
+  [FUSED_2]: "2 threads",
+  [LOOP]: "JavaScript loop",
+  "jax-js wasm": "jax-js wasm",
+  "TensorFlow.js wasm": "TensorFlow.js wasm",
+  [NATIVE]: NATIVE,
+};
+const README_SIZES = [4 << 10, 64 << 10, 1 << 20, 16 << 20];
+
 /** What stands between `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`, for every NAME there is. */
 export function regions(results: Results): Readonly<Record<string, string>> {
-  const { host, notes, timings, rows, goals } = results;
+  const { host, notes, timings, goals } = results;
   const steps = timings.filter(({ section }) => section === STEP);
-  const sections = [...new Set(timings.map(({ section }) => section))].filter(
-    (name) => name !== STEP && name !== CLIPPED,
-  );
+  const taken = [STEP, ...Object.values(OWN).flat()];
+  const starts = (titles: readonly string[]) => (section: string) => titles.some((title) => section.startsWith(title));
+  const own = Object.entries(OWN).map(([name, titles]) => [name, sections(results, starts(titles))]);
   return {
+    readme: readmeTable(steps, host),
     host: [
       ...Object.entries(host).map(([what, value]) => `- ${what}: ${value}`),
       ...notes.map((note) => `- ${note}`),
@@ -27,27 +52,51 @@ export function regions(results: Results): Readonly<Record<string, string>> {
     charts: charts(steps)
       .map(({ file, title }) => `![${title}](bench/${file})`)
       .join("\n\n"),
-    ns: bySize(steps, ({ ns }) => short(ns.median)),
+    ns: bySize(steps, nanoseconds),
     gigabytes: bySize(
       steps.filter(({ gigabytes }) => gigabytes !== null),
       ({ gigabytes }) => short(gigabytes!),
     ),
-    ratios: bySize(
-      steps.filter(({ contender }) => contender !== FUSED),
-      ({ ratio }) => formatSpread(ratio!),
-    ),
-    clipped: bySizeTables(timings.filter(({ section }) => section === CLIPPED)),
-    others: [
-      ...sections.map((name) => `**${name}**\n\n${bySizeTables(timings.filter(({ section }) => section === name))}`),
-      ...rows.map(
-        ({ section, length, figures }) =>
-          `**${section}** (${sizeName(length)} parameters)\n\n${table(
-            ["", "seen"],
-            Object.entries(figures).map(([name, value]) => [name, typeof value === "string" ? value : short(value)]),
-          )}`,
-      ),
-    ].join("\n\n"),
+    ratios: ratiosBySize(steps),
+    ...Object.fromEntries(own),
+    others: sections(results, (section) => !starts(taken)(section)),
   };
+}
+
+const nanoseconds = ({ ns }: Timing) => short(ns.median);
+
+function readmeTable(steps: readonly Timing[], { cpu, engine, date }: Results["host"]): string {
+  const names = Object.keys(README_COLUMNS) as (keyof typeof README_COLUMNS)[];
+  const sizes = README_SIZES.filter((size) => steps.some(({ length }) => length === size));
+  const cell = (name: string, size: number) => {
+    const timing = steps.find(({ contender, length }) => contender === name && length === size);
+    return timing === undefined ? "" : nanoseconds(timing);
+  };
+  const rows = sizes.map((size) => [sizeName(size), ...names.map((name) => cell(name, size))]);
+  return `${table(["parameters", ...names.map((name) => README_COLUMNS[name])], rows)}\n\n${cpu}; ${engine}; ${date}.`;
+}
+
+/** All of the sections whose titles are wanted: their timings, then their other figures. */
+function sections({ timings, rows }: Results, isWanted: (section: string) => boolean): string {
+  const titles = [...new Set(timings.map(({ section }) => section))].filter(isWanted);
+  return [
+    ...titles.map((title) => {
+      const own = timings.filter(({ section }) => section === title);
+      return `**${title}**, nanoseconds per parameter, and divided by *${baselineOf(own)}*:\n\n${bySize(own, nanoseconds)}\n\n${ratiosBySize(own)}`;
+    }),
+    ...alike(rows.filter(({ section }) => isWanted(section))).map(rowTable),
+  ].join("\n\n");
+}
+
+function baselineOf(timings: readonly Timing[]): string {
+  return timings.find(({ ratio }) => ratio !== null)?.ratio?.to ?? "nothing";
+}
+
+function ratiosBySize(timings: readonly Timing[]): string {
+  return bySize(
+    timings.filter(({ ratio }) => ratio !== null),
+    ({ ratio }) => formatSpread(ratio!),
+  );
 }
 
 /** A row for each contender, a column for each size. */
@@ -62,39 +111,63 @@ function bySize(timings: readonly Timing[], cell: (timing: Timing) => string): s
   );
 }
 
-/** A table for each size. */
-function bySizeTables(timings: readonly Timing[]): string {
-  const sizes = [...new Set(timings.map(({ length }) => length))];
-  return sizes
-    .map((size) => `${sizeName(size)} parameters:\n\n${timingTable(timings.filter(({ length }) => length === size))}`)
-    .join("\n\n");
+/** Rows in groups that have the same figures, for a table each. */
+function alike(rows: readonly Row[]): Row[][] {
+  const groups = new Map<string, Row[]>();
+  for (const row of rows) {
+    const key = Object.keys(row.figures).join();
+    groups.set(key, [...(groups.get(key) ?? []), row]);
+  }
+  return [...groups.values()];
+}
+
+function rowTable(rows: readonly Row[]): string {
+  const figures = Object.keys(rows[0]!.figures);
+  const text = (value: number | string) => {
+    if (typeof value === "string") return value;
+    return Number.isInteger(value) ? value.toLocaleString("en") : short(value);
+  };
+  return table(
+    ["", "parameters", ...figures],
+    rows.map((row) => [row.section, sizeName(row.length), ...figures.map((name) => text(row.figures[name]!))]),
+  );
 }
 
 /**
- * The document with every marked region filled anew.
+ * The documents with every marked region filled anew.
  *
- * @throws Error for a region that the document lacks, or one that nothing is known of
+ * @throws Error for a region that stands in none of them or twice, or one that nothing is known of
  */
-export function fill(document: string, contents: Readonly<Record<string, string>>): string {
+export function fill(documents: readonly string[], contents: Readonly<Record<string, string>>): string[] {
   const seen = new Set<string>();
-  const filled = document.replace(/(<!-- bench:(\w+) -->\n).*?(<!-- \/bench:\2 -->)/gs, (_, open, name, close) => {
-    if (!Object.hasOwn(contents, name)) throw new Error(`"bench:${name}": expected ${Object.keys(contents)}`);
-    seen.add(name);
-    return `${open}${contents[name]}\n${close}`;
-  });
+  const filled = documents.map((document) =>
+    document.replace(/(<!-- bench:(\w+) -->\n).*?(<!-- \/bench:\2 -->)/gs, (_, open, name, close) => {
+      if (!Object.hasOwn(contents, name)) throw new Error(`"bench:${name}": expected ${Object.keys(contents)}`);
+      if (seen.has(name)) throw new Error(`"bench:${name}": expected one place, got two`);
+      seen.add(name);
+      return `${open}${contents[name]}\n${close}`;
+    }),
+  );
   for (const name of Object.keys(contents)) {
-    if (!seen.has(name)) throw new Error(`"bench:${name}": expected a region in the document, got none`);
+    if (!seen.has(name)) throw new Error(`"bench:${name}": expected a region in ${PAGES.join(", ")}, got none`);
   }
   return filled;
 }
 
-/** Tables into `document`, charts into `folder`. */
-export function publish(results: Results, document: URL, folder: URL): void {
+/** Tables into the pages, charts into docs/bench, below `root`. */
+export function publish(results: Results, root: URL): void {
   if (!results.complete) throw new Error('"build/bench.json": expected a full run of everything, got a part of one');
-  const filled = fill(readFileSync(document, "utf8"), regions(results));
+  const pages = PAGES.map((page) => new URL(page, root));
+  const filled = fill(
+    pages.map((page) => readFileSync(page, "utf8")),
+    regions(results),
+  );
+  const folder = new URL("docs/bench/", root);
   mkdirSync(folder, { recursive: true });
   for (const { file, svg } of charts(results.timings.filter(({ section }) => section === STEP))) {
     writeFileSync(new URL(file, folder), svg);
   }
-  writeFileSync(document, filled);
+  filled.forEach((text, i) => {
+    writeFileSync(pages[i]!, text);
+  });
 }

@@ -9,7 +9,7 @@ import { NATIVE, NATIVE_2, NATIVE_LOAD_STORE_2 } from "../../bench/entrants/nati
 import { alternate, ratio, spread, timeCalls } from "../../bench/measure.js";
 import { createModel, loopStep } from "../../bench/model.js";
 import { compileNative } from "../../bench/native/process.js";
-import { fill, publish, regions } from "../../bench/publish.js";
+import { fill, PAGES, publish, regions } from "../../bench/publish.js";
 import { Report, type Results } from "../../bench/report.js";
 import { SECTIONS } from "../../bench/sections.js";
 import { race, STEP } from "../../bench/step.js";
@@ -75,14 +75,15 @@ describe("a run of everything", () => {
     expect(written.join("")).not.toContain("\r");
   });
 
-  it("fills every region of docs/benchmarks.md, and nothing else of it", () => {
-    const document = readFileSync(new URL("../../docs/benchmarks.md", import.meta.url), "utf8");
-    const filled = fill(document, regions(results));
+  it("fills every region of the pages that have figures, and nothing else of them", () => {
+    const pages = PAGES.map((page) => readFileSync(new URL(`../../${page}`, import.meta.url), "utf8"));
+    const filled = fill(pages, regions(results));
     const outside = (text: string) => text.replace(/(<!-- bench:\w+ -->).*?(<!-- \/bench)/gs, "$1$2");
-    expect(outside(filled)).toBe(outside(document));
-    for (const { contender } of results.timings) expect(filled).toContain(`| ${contender} `);
-    for (const { goal, saw } of results.goals)
-      expect(filled).toMatch(new RegExp(`${literally(goal)}.*${literally(saw)}`));
+    expect(filled.map(outside)).toEqual(pages.map(outside));
+    const all = filled.join("");
+    for (const { contender } of results.timings) expect(all).toContain(`| ${contender} `);
+    for (const { section } of results.rows) expect(all).toContain(`| ${section} `);
+    for (const { goal, saw } of results.goals) expect(all).toMatch(new RegExp(`${literally(goal)}.*${literally(saw)}`));
   });
 
   it("draws every line with its name, a title and a description", () => {
@@ -101,7 +102,7 @@ describe("a run of everything", () => {
 
   it("publishes no part of a run", () => {
     const nowhere = new URL("../../build/nowhere/", import.meta.url);
-    expect(() => publish(report.results(false), nowhere, nowhere)).toThrow("expected a full run of everything");
+    expect(() => publish(report.results(false), nowhere)).toThrow("expected a full run of everything");
   });
 });
 
@@ -222,12 +223,12 @@ describe("a terminal", () => {
   });
 });
 
-describe("regions of a document", () => {
-  it("are named in an error when nothing is known of them, or when the document lacks them", () => {
-    expect(fill("<!-- bench:a -->\nold\n<!-- /bench:a -->\n", { a: "$1 new" })).toBe(
-      "<!-- bench:a -->\n$1 new\n<!-- /bench:a -->\n",
-    );
-    expect(() => fill("<!-- bench:b -->\n<!-- /bench:b -->", { a: "" })).toThrow('"bench:b": expected a');
-    expect(() => fill("text", { a: "" })).toThrow('"bench:a": expected a region in the document');
+describe("regions of documents", () => {
+  it("are named in an error when nothing is known of them, when no document has them, when they stand twice", () => {
+    const region = "<!-- bench:a -->\nold\n<!-- /bench:a -->\n";
+    expect(fill(["text", region], { a: "$1 new" })).toEqual(["text", region.replace("old", "$1 new")]);
+    expect(() => fill(["<!-- bench:b -->\n<!-- /bench:b -->"], { a: "" })).toThrow('"bench:b": expected a');
+    expect(() => fill(["text"], { a: "" })).toThrow('"bench:a": expected a region in ');
+    expect(() => fill([region, region], { a: "" })).toThrow('"bench:a": expected one place');
   });
 });

@@ -40,6 +40,7 @@ export function regions(results: Results): Readonly<Record<string, string>> {
   const starts = (titles: readonly string[]) => (section: string) => titles.some((title) => section.startsWith(title));
   const own = Object.entries(OWN).map(([name, titles]) => [name, sections(results, starts(titles))]);
   return {
+    speed: speed(steps),
     readme: readmeTable(steps, host),
     host: [
       ...Object.entries(host).map(([what, value]) => `- ${what}: ${value}`),
@@ -64,6 +65,17 @@ export function regions(results: Results): Readonly<Record<string, string>> {
 }
 
 const nanoseconds = ({ ns }: Timing) => short(ns.median);
+
+/** The README's first line of figures: how many times as fast as others, at 1 Mi parameters. */
+function speed(steps: readonly Timing[]): string {
+  const length = Math.max(...steps.map((step) => step.length).filter((size) => size <= 1 << 20));
+  const at = (name: string) => {
+    const { ratio } = steps.find((step) => step.contender === name && step.length === length)!;
+    return `${short(ratio!.median)} times as fast as`;
+  };
+  const others = `${at("jax-js wasm")} jax-js and ${at("TensorFlow.js wasm")} TensorFlow.js (both on WebAssembly SIMD)`;
+  return `- **Fast.** A step over ${sizeName(length)} parameters on one thread is ${at(LOOP)} a JavaScript loop, ${others}.`;
+}
 
 function readmeTable(steps: readonly Timing[], { cpu, engine, date }: Results["host"]): string {
   const names = Object.keys(README_COLUMNS) as (keyof typeof README_COLUMNS)[];

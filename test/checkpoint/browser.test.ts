@@ -3,7 +3,8 @@ import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
 import { noChromium } from "../support/chromium.js";
 import { unless } from "../support/host.js";
-import { bundle, pageOf, stage } from "../support/pages.js";
+import { bundle, stage } from "../support/pages.js";
+import { pageOf } from "../support/site.js";
 import { recipe } from "./docs.js";
 
 const PAGE = `

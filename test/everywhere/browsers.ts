@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import type { FileResult } from "./engine/result.js";
-import { pageOf, serve, type Visit } from "./server.js";
+import { pathOf, serveVisits, type Visit } from "./server.js";
 
 export interface Browser {
   readonly name: string;
@@ -67,7 +67,7 @@ export async function runInBrowser(
 ): Promise<void> {
   let next: number | undefined = 0;
   let heard = () => {};
-  const server = await serve(suite, visits, (i, result) => {
+  const server = await serveVisits(suite, visits, (i, result) => {
     // A page that was given up may still speak.
     if (i !== next) return undefined;
     report(visits[i]!, result);
@@ -77,7 +77,7 @@ export async function runInBrowser(
   });
   while (next !== undefined) {
     const started: number = next;
-    const close = open(browser, server.origin + pageOf(visits, started));
+    const close = open(browser, server.url + pathOf(visits, started));
     while (next !== undefined) {
       const answered: boolean = await new Promise((resolve) => {
         const timer = setTimeout(resolve, LONGEST, false);

@@ -4,17 +4,21 @@ import { builtinModules } from "node:module";
 import { dirname, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build, type Plugin } from "esbuild";
+import { root } from "../support/root.js";
 
-export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const HERE = fileURLToPath(new URL(".", import.meta.url));
-const REPOSITORY = String(pathToFileURL(ROOT));
+const REPOSITORY = String(pathToFileURL(root));
 
-/** Paths of all test files, as vitest finds them. */
+/** About this repository's programs and pages: enough that vitest runs them. */
+const HERE_ONLY = /^test\/(project|web)\//;
+
+/** Paths of the test files that run everywhere. */
 export function testFiles(): string[] {
-  const names = readdirSync(`${ROOT}test`, { recursive: true, encoding: "utf8" });
+  const names = readdirSync(`${root}test`, { recursive: true, encoding: "utf8" });
   return names
     .filter((name) => name.endsWith(".test.ts"))
-    .map((name) => `test/${name}`)
+    .map((name) => `test/${name.replaceAll("\\", "/")}`)
+    .filter((file) => !HERE_ONLY.test(file))
     .sort();
 }
 
@@ -31,11 +35,10 @@ export async function bundle(files: readonly string[], outdir: string): Promise<
     bundle: true,
     format: "esm",
     target: "es2022",
-
     logLevel: "warning",
   } as const;
   const outExtension = { ".js": ".mjs" };
-  await build({ ...common, entryPoints: drivers, outExtension, external: ["node:*"], absWorkingDir: ROOT });
+  await build({ ...common, entryPoints: drivers, outExtension, external: ["node:*"], absWorkingDir: root });
   await build({
     ...common,
     entryPoints: files.map((file) => ({ in: `run:${file}`, out: bundleOf(file).replace(/\.mjs$/, "") })),
@@ -43,7 +46,7 @@ export async function bundle(files: readonly string[], outdir: string): Promise<
     // What they share is bundled once: the whole would be 66 MB, half a minute's work.
     splitting: true,
     chunkNames: "chunks/[name]-[hash]",
-    absWorkingDir: ROOT,
+    absWorkingDir: root,
     alias: { vitest: `${HERE}engine/vitest.ts` },
     define: { REPOSITORY: JSON.stringify(REPOSITORY), "process.env.NODE_ENV": '"test"' },
     plugins: [entries, builtins, tools, locations],
@@ -70,7 +73,7 @@ const entries: Plugin = {
     onResolve({ filter: /^run:/ }, ({ path }) => ({ path: path.slice(4), namespace: "run" }));
     // Imported when asked for, so that its suites are collected then.
     onLoad({ filter: /./, namespace: "run" }, ({ path }) => ({
-      resolveDir: ROOT,
+      resolveDir: root,
       contents: `
         import { runFile } from "./test/everywhere/engine/suite.ts";
         export const run = (host) => runFile(${JSON.stringify(path)}, host, () => import("./${path}"));

@@ -1,8 +1,11 @@
 /** Where the digests come from: the float32 reference takes the same steps. */
 import { expect, it, vi } from "vitest";
 import { UPDATE_ROWS } from "../../src/kernels/table.js";
+import { fileUnless, ranInVitest } from "../support/host.js";
 import { Model } from "../support/model.js";
 import { DIGESTS, digestOf, GROUPS, longRun, MODES, takeSteps } from "./longRun.js";
+
+fileUnless(ranInVitest("runs nothing of the package"));
 
 it.each(Object.keys(MODES) as (keyof typeof MODES)[])(
   "%s: 10,000 steps of the reference have the digest",

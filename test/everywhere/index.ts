@@ -4,8 +4,9 @@
  * a build. Prints a table and, last, the sums; fails if a test did, if an engine is not there, or if a place ran nothing.
  */
 import { rmSync, writeFileSync } from "node:fs";
+import { root } from "../support/root.js";
 import { BROWSERS, missing, runInBrowser } from "./browsers.js";
-import { bundle, ROOT, testFiles } from "./bundle.js";
+import { bundle, testFiles } from "./bundle.js";
 import type { Host } from "./engine/result.js";
 import { binaryOf, RUNTIMES } from "./engines.js";
 import { type Mode, PAGE_MODES, RUNTIME_MODES, VITEST_MODES } from "./modes.js";
@@ -14,7 +15,7 @@ import { runInProcess } from "./runtimes.js";
 
 /** So many engines at a time: more than the machines that CI runs on have cores, because many tests wait. */
 const LANES = 4;
-const FOLDER = `${ROOT}build/everywhere`;
+const FOLDER = `${root}build/everywhere`;
 
 const BRIEF = "--brief";
 const args = process.argv.slice(2).filter((arg) => arg !== BRIEF);
@@ -22,14 +23,22 @@ const brief = process.argv.includes(BRIEF);
 const [parts, engines] = [true, false].map((isFile) => args.filter((arg) => arg.includes(".test") === isFile));
 const isWanted = ({ name }: { name: string }) =>
   engines!.length === 0 || engines!.some((start) => name.startsWith(start));
-const files = testFiles().filter((file) => parts!.length === 0 || parts!.some((part) => file.includes(part)));
+const all = testFiles();
+const files = all.filter((file) => parts!.length === 0 || parts!.some((part) => file.includes(part)));
 const report = new Report(files);
+
+/** Whether a file's path starts with one of these. @throws if one is the start of no file's */
+function isAmong(starts: readonly string[]): (file: string) => boolean {
+  const stray = starts.find((start) => !all.some((file) => file.startsWith(start)));
+  if (stray !== undefined) throw new Error(`no test file starts with ${stray}`);
+  return (file) => starts.some((start) => file.startsWith(start));
+}
 
 function visitsOf(engine: string, modes: readonly Mode[]) {
   return modes.flatMap((mode) => {
     const { name: _, headers: __, files: some, ...rest } = mode;
     const host: Host = { ...rest, engine, brief };
-    return files.filter((file) => some?.test(file) ?? true).map((file) => ({ mode, host, file }));
+    return files.filter(some === undefined ? () => true : isAmong(some)).map((file) => ({ mode, host, file }));
   });
 }
 
@@ -38,8 +47,11 @@ async function inRuntime(runtime: (typeof RUNTIMES)[number]): Promise<void> {
   const binary = binaryOf(runtime);
   if ("missing" in binary) return report.addAbsent(engine, binary.missing);
   const modes = runtime.from === undefined ? VITEST_MODES : RUNTIME_MODES;
+  const isLeftOut = isAmong((brief && runtime.brief?.without) || []);
   for (const { mode, host, file } of visitsOf(engine, modes)) {
-    const result = await runInProcess(runtime, binary.path, FOLDER, file, host);
+    const result = isLeftOut(file)
+      ? { tests: [], skipped: runtime.brief?.why }
+      : await runInProcess(runtime, binary.path, FOLDER, file, host);
     report.add({ place: `${engine}, ${mode.name}`, file, result });
   }
 }

@@ -4,18 +4,21 @@ import type { Host } from "./engine/result.js";
 export interface Mode extends Omit<Host, "engine"> {
   readonly name: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Only these files; undefined: all. */
-  readonly files?: RegExp;
+  /** Only the files whose paths start so; undefined: all. */
+  readonly files?: readonly string[];
 }
 
 // The rest ran on the engine's main thread. What can go otherwise where only workers or headers are others …
-const ABOUT_WORKERS = /everywhere\/(digest|host)\./;
-const ABOUT_HEADERS = new RegExp(`${ABOUT_WORKERS.source}|kernels/fallback`);
+const ABOUT_WORKERS = ["test/everywhere/digest.", "test/everywhere/host."];
+const ABOUT_HEADERS = [...ABOUT_WORKERS, "test/kernels/fallback."];
 // … where nothing is shared or compiled …
-const ABOUT_PAGES = new RegExp(`${ABOUT_HEADERS.source}|optimizer/torch\\.|checkpoint/(resume|safetensors)\\.`);
+const ABOUT_PAGES = [
+  ...ABOUT_HEADERS,
+  ...["test/optimizer/torch.", "test/checkpoint/resume.", "test/checkpoint/safetensors."],
+];
 // … and in a worker that starts workers: a page's, a runtime's.
-const IN_PAGE_WORKERS = new RegExp(`${ABOUT_PAGES.source}|threads/(bits|relaxed)\\.`);
-const IN_RUNTIME_WORKERS = new RegExp(`${ABOUT_HEADERS.source}|threads/(growth|relaxed)\\.`);
+const IN_PAGE_WORKERS = [...ABOUT_PAGES, "test/threads/bits.", "test/threads/relaxed."];
+const IN_RUNTIME_WORKERS = [...ABOUT_HEADERS, "test/threads/growth.", "test/threads/relaxed."];
 
 const OPEN = { isolated: true, wasm: true, blobWorkers: true, headers: {} };
 const MAIN = { ...OPEN, thread: "main" } as const;

@@ -9,6 +9,7 @@ import { type Kernels, UPDATE_ROWS, type UpdateKernel, type UpdateRow } from "..
 import { stepConstants } from "../../src/optimizer/stepConstants.js";
 import { FLUSH_EVERY, type ReferenceOptions, type ReferenceState, referenceStep } from "../reference.js";
 import { expectSameBits, isSubnormal } from "../support/bits.js";
+import { runs } from "../support/fuzz.js";
 import { ordinary, SPECIALS, wild } from "../support/data.js";
 import { sumOfSquares } from "../support/norm.js";
 import { type Region, Slab } from "../support/slab.js";
@@ -236,7 +237,7 @@ describe("an element's result does not depend on its neighbours", () => {
           expectSameBits(name, among[name].actual.subarray(c.index, c.index + 1), single[name].actual);
         }
       }),
-      { numRuns: 1000, seed: 1 },
+      runs(1000),
     );
   });
 

@@ -7,6 +7,7 @@ import type { AdamOptions, StepOptions } from "fused-adam";
 import { describe, expect, it } from "vitest";
 import { FLUSH_EVERY } from "../reference.js";
 import { expectSameBits } from "../support/bits.js";
+import { runs } from "../support/fuzz.js";
 import { ordinary, randomBits, SPECIALS } from "../support/data.js";
 import { Layout, type LayoutOptions } from "../support/layout.js";
 import { dyadic, Model } from "../support/model.js";
@@ -174,7 +175,7 @@ describe("an element's bits do not depend on layout, memory, grouping or kernel"
         }
         for (const layout of layouts) layout.expectGuardsUntouched();
       }),
-      { numRuns: 120, seed: 4 },
+      runs(120),
     );
     // What must have happened for the above to mean anything.
     expect(met.skipped).toBeGreaterThan(50);
@@ -225,7 +226,7 @@ describe("the gradient norm", () => {
         }
         for (const [label, values] of params) expectSameBits(label, values, params[0]![1]);
       }),
-      { numRuns: 40, seed: 5 },
+      runs(40),
     );
     // The order of summation shows, or another order would pass as well.
     expect(rounded).toBeGreaterThan(15);

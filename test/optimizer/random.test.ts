@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { Adam, type AdamOptions, AdamW, type StepOptions } from "fused-adam";
 import { expect, it } from "vitest";
+import { runs } from "../support/fuzz.js";
 import { dyadic, type Mode, Model, type Optimizer } from "../support/model.js";
 
 const options: fc.Arbitrary<AdamOptions> = fc.record(
@@ -138,7 +139,7 @@ it("any sequence of calls leaves what the model says, after every one of them", 
         pair.model.expectSame(pair.optimizer, `call ${i}, ${next.call}:`);
       }
     }),
-    { numRuns: 60 },
+    runs(60),
   );
 });
 

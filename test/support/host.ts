@@ -1,5 +1,5 @@
 /** Where the tests run, and how a test says that it cannot, or need not, run there. */
-import type { TestOptions } from "vitest";
+import { beforeEach, type TestOptions } from "vitest";
 import type { Host } from "../everywhere/engine/result.js";
 
 declare module "vitest" {
@@ -26,6 +26,14 @@ export function on(...engines: string[]): boolean {
 /** Whether `npm run test:everywhere` runs the tests, not vitest. */
 export const everywhere = !on("vitest");
 
+/** Where processes take other options than Node's. */
+export const noNodeOptions = on("deno") && "starts a process with Node's options";
+
+/** For what need not run twice. */
+export function ranInVitest(what: string): string | false {
+  return everywhere && `${what}; vitest ran it`;
+}
+
 /**
  * Options of a test or a suite that is left out for the first of the reasons that there is:
  * `it("…", unless(on("bun") && "Bun cannot do that"), () => …)`. The reason is reported.
@@ -33,4 +41,10 @@ export const everywhere = !on("vitest");
 export function unless(...reasons: (string | false | undefined)[]): TestOptions {
   const why = reasons.find((reason) => typeof reason === "string");
   return why === undefined ? {} : { skip: true, meta: { why } };
+}
+
+/** The same for all tests of the file that calls this. */
+export function fileUnless(...reasons: Parameters<typeof unless>): void {
+  const why = unless(...reasons).meta?.why;
+  if (why !== undefined) beforeEach(({ skip }) => skip(why));
 }

@@ -13,11 +13,6 @@ export async function bundle(contents: string): Promise<string> {
   return outputFiles[0]!.text;
 }
 
-/** A page that runs nothing but the module at this path. */
-export function pageOf(script: string): string {
-  return `<!doctype html><script type="module" src="${script}"></script>`;
-}
-
 export interface Stage {
   browser: Browser;
   /** Of the site, without a slash at its end. */

@@ -30,6 +30,11 @@ export interface Answer {
 
 export const NOT_FOUND: Answer = { body: "", status: 404 };
 
+/** A page that runs nothing but the module at this path. */
+export function pageOf(script: string): string {
+  return `<!doctype html><body><script type="module" src="${script}"></script>`;
+}
+
 /** @param path without the query @param query with its question mark, or empty */
 export type Answering = (path: string, query: string, request: IncomingMessage) => Answer | Promise<Answer>;
 

@@ -2,8 +2,8 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { noChromium } from "../support/chromium.js";
 import { unless } from "../support/host.js";
-import { bundle, pageOf, stage } from "../support/pages.js";
-import { ISOLATED } from "../support/site.js";
+import { bundle, stage } from "../support/pages.js";
+import { ISOLATED, pageOf } from "../support/site.js";
 import { child } from "./workers.js";
 
 /**

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { Program } from "../../src/kernels/program.js";
 import { type Kernels, NORM_BLOCK, UPDATE_ROWS } from "../../src/kernels/table.js";
 import { deal, headerLength, pulse, takeAll, workThrough } from "../../src/threads/protocol.js";
+import { runs } from "../support/fuzz.js";
 import { randomBits } from "../support/data.js";
 
 /** Calls of a program. A sum where there is no row. */
@@ -21,7 +22,7 @@ const calls = fc.array(
 );
 type Calls = typeof calls extends fc.Arbitrary<infer T> ? T : never;
 
-const AMOUNTS = { numRuns: 120, seed: 3 };
+const AMOUNTS = runs<unknown[]>(120);
 /** So far apart that no two regions of a call meet, nor two calls. */
 const REGION = 2 ** 20;
 const APART = 8 * REGION;

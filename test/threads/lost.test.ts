@@ -11,9 +11,12 @@ import { encodeCheckpoint, loadCheckpoint } from "fused-adam/checkpoint";
 import { loadCheckpointFile, saveCheckpointFile } from "fused-adam/node";
 import { afterAll, describe, expect, it } from "vitest";
 import { caught, expectError, stateError } from "../support/api.js";
+import { fileUnless, on } from "../support/host.js";
 import { dyadic } from "../support/model.js";
 import { CALLS, type Call, call, countsOf, expectSameRun, fillAll, large } from "./support.js";
 import { Workers } from "./workers.js";
+
+fileUnless(on("deno") && "the workers that it makes misbehave hang in Deno's node:worker_threads");
 
 const BOUND = 15_000;
 const THREADS = 3;

@@ -2,8 +2,8 @@
 import { describe, expect, it } from "vitest";
 import { noChromium } from "../../support/chromium.js";
 import { unless } from "../../support/host.js";
-import { bundle, pageOf, stage } from "../../support/pages.js";
-import { ISOLATED } from "../../support/site.js";
+import { bundle, stage } from "../../support/pages.js";
+import { ISOLATED, pageOf } from "../../support/site.js";
 
 const PAGE = `
 import { blockUntilReady, numpy as np } from "@jax-js/jax";

@@ -4,6 +4,7 @@ import { cosine } from "fused-adam/schedules";
 import { describe, expect, it } from "vitest";
 import { caught, expectError, stateError } from "../../support/api.js";
 import { expectSameBits } from "../../support/bits.js";
+import { HOST, on, ranInVitest, unless } from "../../support/host.js";
 import {
   adam,
   adamw,
@@ -53,7 +54,9 @@ function start(optimizer: FusedTransformation): [Small, AdamState] {
   return [params, optimizer.init(tree.ref(params))];
 }
 
-describe("1,000 steps leave as many live buffers as there were after the first", () => {
+const unlessBrief = unless(HOST.brief && ranInVitest("takes long, in jax-js"));
+
+describe("1,000 steps leave as many live buffers as there were after the first", unlessBrief, () => {
   const optimizer = adamw({ mask: (params: Network) => tree.map((p: JaxArray) => p.ndim > 1, params) as never });
   const runs: Record<string, (grads: Network, state: AdamState, params: Network) => [Network, AdamState]> = {
     step: (grads, state, params) => optimizer.step(grads, state, params),
@@ -328,7 +331,8 @@ describe("a state", () => {
     expect(skipped.count.ref.item()).toBe(2);
   });
 
-  it("1,000 of them from init, and 200 read back, are no burden", () => {
+  const unlessBun = unless(on("bun") && "takes long in Bun, in jax-js");
+  it("1,000 of them from init, and 200 read back, are no burden", unlessBun, () => {
     const values = new Set<number>();
     for (let i = 0; i < 1000; i++) values.add(optimizer.init(small(1)).count.item());
     let [params, state] = start(optimizer);

@@ -1,8 +1,11 @@
 /** Whole training runs beside what users of tfjs have: tf.train.adam, and an AdamW of tensor operations. */
 import { adam, adamw } from "fused-adam/tfjs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { fileUnless, ranInVitest } from "../../support/host.js";
 import { dyadic } from "../../support/model.js";
 import { type Tensor, tf, use, type Variable } from "../../support/tfjs.js";
+
+fileUnless(ranInVitest("is mostly TensorFlow.js at work, and takes long"));
 
 const STEPS = 200;
 const LR = 0.01;

@@ -4,9 +4,9 @@ import type { Page } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
 import { noChromium } from "../../support/chromium.js";
 import { unless } from "../../support/host.js";
-import { bundle, pageOf, stage } from "../../support/pages.js";
+import { bundle, stage } from "../../support/pages.js";
 import { root } from "../../support/root.js";
-import { fileIn, ISOLATED } from "../../support/site.js";
+import { fileIn, ISOLATED, pageOf } from "../../support/site.js";
 import type { tf as Tf } from "../../support/tfjs.js";
 
 interface Tools {

@@ -6,7 +6,10 @@ import { adam, adamw, type TfjsOptions } from "fused-adam/tfjs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { loadDigits } from "../../../examples/shared/digits.js";
 import { caught, expectError, rangeError, stateError, typeError } from "../../support/api.js";
+import { fileUnless, ranInVitest } from "../../support/host.js";
 import { type BackendName, tf, use } from "../../support/tfjs.js";
+
+fileUnless(ranInVitest("is mostly TensorFlow.js at work, and takes long"));
 
 type Model = ReturnType<typeof tf.sequential>;
 type Artifacts = Parameters<NonNullable<ReturnType<typeof tf.io.withSaveHandler>["save"]>>[0];

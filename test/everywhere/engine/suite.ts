@@ -4,12 +4,9 @@ import { absent, askedInVain } from "./absent.js";
 import { provideBuffer } from "./buffer.js";
 import { CONFIG } from "./config.js";
 import type { FileResult, Host, TestResult } from "./result.js";
-import { whyNot } from "./skips.js";
 
 /** Runs a test file with vitest's runner, in the realm this is called in: once per realm, as vitest does. */
 export async function runFile(file: string, host: Host, load: () => Promise<unknown>): Promise<FileResult> {
-  const why = whyNot(file, "", host);
-  if (why !== undefined) return { tests: [], skipped: why };
   provideBuffer();
   (globalThis as { everywhereHost?: Host }).everywhereHost = host;
   let missing: string | undefined;
@@ -25,13 +22,6 @@ export async function runFile(file: string, host: Host, load: () => Promise<unkn
       } finally {
         missing = askedInVain();
       }
-    },
-    // Before its hooks.
-    onBeforeRunTask(test: Test) {
-      const note = whyNot(file, test.fullTestName, host);
-      if (note === undefined || test.mode === "skip") return;
-      test.mode = "skip";
-      test.result = Object.assign({ state: "skip" as const }, { note });
     },
     async runTask(test: Test) {
       try {
@@ -75,7 +65,7 @@ const STATES = { pass: "passed", fail: "failed" } as const;
 
 function resultOf(test: Test): TestResult {
   const state = STATES[test.result?.state as keyof typeof STATES] ?? "skipped";
-  const note = state === "failed" ? errorOf(test) : (test.result as { note?: string } | undefined)?.note;
+  const note = state === "failed" ? errorOf(test) : ((test.result as { note?: string })?.note ?? test.meta.why);
   return { name: test.fullTestName, state, note, milliseconds: test.result?.duration ?? 0 };
 }
 

@@ -1,6 +1,17 @@
-// Builds the package: assembly -> build/wasm -> src/generated/ -> dist/{esm,cjs,wasm}.
+// Builds the package: assembly -> build/wasm -> src/generated/ -> dist/{esm,cjs,wasm}. With `--generate` only as far as src/ itself
+// needs it, and kernels only if their sources have changed.
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { fileURLToPath } from "node:url";
 import { buildSync } from "esbuild";
 
@@ -9,18 +20,30 @@ const run = (script, ...args) =>
   execFileSync(process.execPath, [`node_modules/${script}`, ...args], { stdio: "inherit" });
 const asc = (config, target) => run("assemblyscript/bin/asc.js", "--config", config, "--target", target);
 
-const generate = (name, code) => writeFileSync(`src/generated/${name}.ts`, `// Made by scripts/build.mjs.\n${code}`);
+/** Writes it if it is new, so that nothing that watches it is woken for nothing. */
+function generate(name, code) {
+  const [file, text] = [`src/generated/${name}.ts`, `// Made by scripts/build.mjs.\n${code}`];
+  if (!existsSync(file) || readFileSync(file, "utf8") !== text) writeFileSync(file, text);
+}
 
 const { targets } = JSON.parse(readFileSync("asconfig.json", "utf8"));
 const modules = Object.keys(targets).filter((target) => target !== "debug");
 
+const onlyGenerate = process.argv.includes("--generate");
+const changed = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
+const sources = ["asconfig.json", ...readdirSync("assembly").map((name) => `assembly/${name}`)];
+const isFresh = modules.every((name) => sources.every((path) => changed(path) < changed(`build/wasm/${name}.wasm`)));
+const compiles = !(onlyGenerate && isFresh);
+
 // Everything is made in build/ and moved when it is complete: whoever imports dist/ meanwhile finds the old or the new.
 // What else lies in build/, screenshots of the last test run for one, stays.
-for (const dir of ["build/wasm", "build/dist"]) rmSync(dir, { recursive: true, force: true });
+for (const dir of ["build/dist", ...(compiles ? ["build/wasm"] : [])]) rmSync(dir, { recursive: true, force: true });
 for (const dir of ["build/wasm", "build/dist/wasm", "src/generated"]) mkdirSync(dir, { recursive: true });
 
-for (const name of modules) asc("asconfig.json", name);
-asc("bench/assembly/asconfig.json", "passes");
+if (compiles) {
+  for (const name of modules) asc("asconfig.json", name);
+  asc("bench/assembly/asconfig.json", "passes");
+}
 
 // Hex, not base64: the kernels resemble each other, and only a byte-aligned text lets brotli and gzip see that
 // (11 KB of module: 1.1 KB as hex, 1.9 KB as base64, after brotli).
@@ -54,6 +77,8 @@ generate("worker", `export const WORKER = ${JSON.stringify(outputFiles[0].text.t
 
 const { version } = JSON.parse(readFileSync("package.json", "utf8"));
 generate("version", `export const VERSION = "${version}";\n`);
+
+if (onlyGenerate) process.exit();
 
 const formats = {
   esm: { type: "module", flags: ["--module", "nodenext"] },

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { encodeCheckpoint, loadCheckpoint } from "fused-adam/checkpoint";
 import { describe, expect, test } from "vitest";
-import { runs, FUZZ_MILLISECONDS } from "../support/fuzz.js";
+import { FUZZ_MILLISECONDS, runs } from "../support/fuzz.js";
 import { on, ranInVitest, unless } from "../support/host.js";
 import { snapshot, stepped, tiny, typedError, unchanged } from "./support.js";
 

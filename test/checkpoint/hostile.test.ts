@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { AdamW } from "fused-adam";
 import { encodeCheckpoint, loadCheckpoint } from "fused-adam/checkpoint";
 import { expect, test } from "vitest";
-import { HOST, noNodeOptions, on, ranInVitest, unless } from "../support/host.js";
+import { HOST, noNodeOptions, notBuilt, on, ranInVitest, unless } from "../support/host.js";
 import { edited, fileOf, type LooseHeader, signed, split, stepped, tiny, typedError } from "./support.js";
 
 const good = encodeCheckpoint(stepped(tiny()), { params: true });
@@ -325,7 +325,7 @@ console.log(JSON.stringify(results));
 
 /** Elsewhere V8 has shown its time and memory. */
 const inV8Once = HOST.brief && on("node", "deno") && ranInVitest("takes long");
-const asProcess = unless(noNodeOptions, inV8Once);
+const asProcess = unless(notBuilt, noNodeOptions, inV8Once);
 
 test("no header makes loading hang, or allocate more than a small multiple of the file", asProcess, () => {
   const size = 4_000_000;

@@ -3,7 +3,7 @@ import { Adam, AdamW } from "fused-adam";
 import { encodeCheckpoint, loadCheckpoint } from "fused-adam/checkpoint";
 import { describe, expect, test } from "vitest";
 import { expectSamePrint, fillGrads, fingerprint, sample } from "../support/api.js";
-import { noNodeOptions, unless } from "../support/host.js";
+import { noNodeOptions, notBuilt, unless } from "../support/host.js";
 import { dyadic, type Optimizer } from "../support/model.js";
 import { edited, split, stepped, tiny, typedError } from "./support.js";
 
@@ -267,7 +267,7 @@ test("an optimizer in somebody else's shared memory", () => {
   expect(to.stateDict()).toEqual(from.stateDict());
 });
 
-test("that relaxed kernels were used is recorded", unless(noNodeOptions), () => {
+test("that relaxed kernels were used is recorded", unless(notBuilt, noNodeOptions), () => {
   const script = `
     import { AdamW } from "fused-adam";
     import { encodeCheckpoint } from "fused-adam/checkpoint";

@@ -4,6 +4,7 @@ import { builtinModules } from "node:module";
 import { dirname, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build, type Plugin } from "esbuild";
+import { onePackage } from "../support/package.js";
 import { root } from "../support/root.js";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
@@ -49,7 +50,7 @@ export async function bundle(files: readonly string[], outdir: string): Promise<
     absWorkingDir: root,
     alias: { vitest: `${HERE}engine/vitest.ts` },
     define: { REPOSITORY: JSON.stringify(REPOSITORY), "process.env.NODE_ENV": '"test"' },
-    plugins: [entries, builtins, tools, locations],
+    plugins: [entries, onePackage("dist"), builtins, tools, locations],
   });
 }
 

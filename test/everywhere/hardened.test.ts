@@ -2,11 +2,10 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import { on, unless } from "../support/host.js";
+import { root } from "../support/root.js";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
 // Inside the package, so that "fused-adam" resolves to it.
 const dir = mkdtempSync(join(root, "build/hardened-"));
 afterAll(() => rmSync(dir, { recursive: true }));

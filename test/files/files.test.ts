@@ -9,6 +9,7 @@ import { encodeCheckpoint } from "fused-adam/checkpoint";
 import { loadCheckpointFile, saveCheckpointFile } from "fused-adam/node";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { snapshot, stepped, tiny, unchanged } from "../checkpoint/support.js";
+import { notBuilt, unless } from "../support/host.js";
 import { trained } from "./crash.model.mjs";
 
 let folder: string;
@@ -254,7 +255,7 @@ test("the file is flushed before it is renamed, and the folder after", async () 
   expect(log).toEqual([...file, "rename", "sync folder", "close folder"]);
 });
 
-describe.each(["before", "torn"])("a saver that is killed at its n-th call (%s)", (mode) => {
+describe.each(["before", "torn"])("a saver that is killed at its n-th call (%s)", unless(notBuilt), (mode) => {
   test("leaves the whole old or the whole new checkpoint, and the next save works", async () => {
     const script = fileURLToPath(new URL("crash.child.mjs", import.meta.url));
     await saveCheckpointFile(path, trained(1), { params: true });

@@ -7,6 +7,9 @@ import { encodeCheckpoint } from "fused-adam/checkpoint";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { byteLength, DTYPE_BITS } from "../../src/checkpoint/safetensors.js";
 import { fileOf, stepped, tiny } from "../checkpoint/support.js";
+import { fileUnless, notBuilt } from "../support/host.js";
+
+fileUnless(notBuilt);
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const { bin } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));

@@ -9,8 +9,8 @@ import { type Kernels, UPDATE_ROWS, type UpdateKernel, type UpdateRow } from "..
 import { stepConstants } from "../../src/optimizer/stepConstants.js";
 import { FLUSH_EVERY, type ReferenceOptions, type ReferenceState, referenceStep } from "../reference.js";
 import { expectSameBits, isSubnormal } from "../support/bits.js";
-import { runs } from "../support/fuzz.js";
 import { ordinary, SPECIALS, wild } from "../support/data.js";
+import { runs } from "../support/fuzz.js";
 import { sumOfSquares } from "../support/norm.js";
 import { type Region, Slab } from "../support/slab.js";
 import { enableRelaxed, kernelsOf, type RawKind } from "../support/wasm.js";

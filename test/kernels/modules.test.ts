@@ -1,7 +1,7 @@
 /** The raw modules: what their bytes promise, and what they do to a memory that belongs to somebody else. */
 import { AdamW } from "fused-adam";
 import { describe, expect, it } from "vitest";
-import { MODULES, SHARED_IMPORT, UNSHARED_IMPORT } from "../../dist/esm/generated/modules.js";
+import { MODULES, SHARED_IMPORT, UNSHARED_IMPORT } from "../../src/generated/modules.js";
 import { type Kernels, UPDATE_ROWS, type UpdateKernel } from "../../src/kernels/table.js";
 import { type ReferenceOptions, referenceStep } from "../reference.js";
 import { expectSameBits } from "../support/bits.js";

@@ -26,6 +26,12 @@ export function on(...engines: string[]): boolean {
 /** Whether `npm run test:everywhere` runs the tests, not vitest. */
 export const everywhere = !on("vitest");
 
+/** Whether what is tested is what lies in src/, as in `npm run dev`. */
+export const fromSource = globalThis.process?.env.TESTED === "src";
+
+/** Why there are no tests of what is built, or false. */
+export const notBuilt = fromSource && "is about what is built; `npm test` runs it";
+
 /** Where processes take other options than Node's. */
 export const noNodeOptions = on("deno") && "starts a process with Node's options";
 

@@ -3,13 +3,18 @@ import { build } from "esbuild";
 import type { Browser } from "playwright-core";
 import { beforeAll } from "vitest";
 import { type LaunchOptions, launch } from "./chromium.js";
+import { fromSource } from "./host.js";
+import { onePackage } from "./package.js";
 import { root } from "./root.js";
 import { type Answering, serve } from "./site.js";
 
 /** A module for a page, with all that it imports. */
 export async function bundle(contents: string): Promise<string> {
   const stdin = { contents, resolveDir: root };
-  const { outputFiles } = await build({ stdin, bundle: true, format: "esm", write: false, logLevel: "error" });
+  const { outputFiles } = await build({
+    ...{ stdin, bundle: true, format: "esm", write: false, logLevel: "error" },
+    plugins: [onePackage(fromSource ? "src" : "dist")],
+  });
   return outputFiles[0]!.text;
 }
 

@@ -2,13 +2,15 @@ import { readFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import { scalarKernels } from "../../src/kernels/scalar.js";
 import { type Kernels, UPDATE_ROWS, type UpdateKernel } from "../../src/kernels/table.js";
+import { fromSource } from "./host.js";
 
 export const MODULE_NAMES = ["simd", "simd-shared", "relaxed", "relaxed-shared"] as const;
 export type ModuleName = (typeof MODULE_NAMES)[number];
 
-/** A raw module of the release build. */
+/** A raw module, of the build that is tested. */
 export function wasmBytes(name: ModuleName): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(readFileSync(new URL(`../../dist/wasm/${name}.wasm`, import.meta.url)));
+  const folder = fromSource ? "build" : "dist";
+  return new Uint8Array(readFileSync(new URL(`../../${folder}/wasm/${name}.wasm`, import.meta.url)));
 }
 
 /**

@@ -2,12 +2,12 @@
 import { availableParallelism } from "node:os";
 import { AdamW } from "fused-adam";
 import { describe, expect, it } from "vitest";
-import { fileUnless, noNodeOptions, on, unless } from "../support/host.js";
+import { fileUnless, noNodeOptions, notBuilt, on, unless } from "../support/host.js";
 import { dyadic } from "../support/model.js";
 import { SMALL } from "./support.js";
 import { child } from "./workers.js";
 
-fileUnless(noNodeOptions);
+fileUnless(notBuilt, noNodeOptions);
 
 const COOP = /Cross-Origin-Opener-Policy.*Cross-Origin-Embedder-Policy/;
 

@@ -1,7 +1,7 @@
 /** Chromium: workers of a page and of a page's worker, with the isolation that shared memory needs there, and without. */
 import { beforeAll, describe, expect, it } from "vitest";
 import { noChromium } from "../support/chromium.js";
-import { unless } from "../support/host.js";
+import { notBuilt, unless } from "../support/host.js";
 import { bundle, stage } from "../support/pages.js";
 import { ISOLATED, pageOf } from "../support/site.js";
 import { child } from "./workers.js";
@@ -75,7 +75,7 @@ interface Report {
   warnings: string[];
 }
 
-describe("in Chromium", unless(noChromium), () => {
+describe("in Chromium", unless(notBuilt, noChromium), () => {
   let alone: Report;
   const site = stage(async () => {
     const scripts: Record<string, string> = {

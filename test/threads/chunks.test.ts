@@ -4,8 +4,8 @@ import { describe, expect, it } from "vitest";
 import { Program } from "../../src/kernels/program.js";
 import { type Kernels, NORM_BLOCK, UPDATE_ROWS } from "../../src/kernels/table.js";
 import { deal, headerLength, pulse, takeAll, workThrough } from "../../src/threads/protocol.js";
-import { runs } from "../support/fuzz.js";
 import { randomBits } from "../support/data.js";
+import { runs } from "../support/fuzz.js";
 
 /** Calls of a program. A sum where there is no row. */
 const calls = fc.array(

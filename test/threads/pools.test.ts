@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 import { scalarKernels } from "../../src/kernels/scalar.js";
 import { type Kernels, UPDATE_ROWS } from "../../src/kernels/table.js";
 import { Pool } from "../../src/threads/pool.js";
-import { noNodeOptions, on, unless } from "../support/host.js";
+import { noNodeOptions, notBuilt, on, unless } from "../support/host.js";
 import { dyadic } from "../support/model.js";
 import { expectSameRun, fillAll, large, SMALL } from "./support.js";
 import { child } from "./workers.js";
@@ -78,7 +78,12 @@ it("an optimizer of one element on 8 threads: 50 steps of each kind", async () =
 
 it(
   "threads do not pile up: after 12 optimizers on 3 threads, made and disposed in turn, as many as after one",
-  unless(!existsSync(TASKS) && `needs ${TASKS}`, on("bun") && "Bun starts and ends threads of its own", noNodeOptions),
+  unless(
+    !existsSync(TASKS) && `needs ${TASKS}`,
+    on("bun") && "Bun starts and ends threads of its own",
+    notBuilt,
+    noNodeOptions,
+  ),
   async () => {
     const script = `
       import { readdirSync } from "node:fs";

@@ -1,10 +1,10 @@
 /** Programs as users write them, each in a process of its own, which must end by itself within 30 s. */
 import { describe, expect, it } from "vitest";
-import { fileUnless, noNodeOptions, on } from "../support/host.js";
+import { fileUnless, noNodeOptions, notBuilt, on } from "../support/host.js";
 import { SMALL } from "./support.js";
 import { child } from "./workers.js";
 
-fileUnless(noNodeOptions);
+fileUnless(notBuilt, noNodeOptions);
 
 const START = `
   const { AdamW } = await import("fused-adam");

@@ -6,7 +6,7 @@ import { adam, adamw, type TfjsOptions } from "fused-adam/tfjs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { loadDigits } from "../../../examples/shared/digits.js";
 import { caught, expectError, rangeError, stateError, typeError } from "../../support/api.js";
-import { fileUnless, ranInVitest } from "../../support/host.js";
+import { fileUnless, notBuilt, ranInVitest, unless } from "../../support/host.js";
 import { type BackendName, tf, use } from "../../support/tfjs.js";
 
 fileUnless(ranInVitest("is mostly TensorFlow.js at work, and takes long"));
@@ -246,7 +246,7 @@ describe("configurations", () => {
     expectError(await caught(() => load(edited(saved, ({ config }) => spoil(config)))), expected);
   });
 
-  it("a process that only loads needs register(tf), and no more", async () => {
+  it("a process that only loads needs register(tf), and no more", unless(notBuilt), async () => {
     const saved = await trained({ lr: 0.005 });
     const text = JSON.stringify({ ...saved, weightData: [...new Uint8Array(saved.weightData as ArrayBuffer)] });
     const file = fileURLToPath(new URL("../../../build/register.json", import.meta.url));

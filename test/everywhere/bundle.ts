@@ -55,7 +55,7 @@ export async function bundle(files: readonly string[], outdir: string): Promise<
 }
 
 /** What tests drive from outside: nothing of ours runs in the engine that is tested, so once, by vitest, is enough. */
-const TOOLS = /^(esbuild|playwright-core|tsx|vite|axe-core)$/;
+const TOOLS = /^(binaryen|esbuild|playwright-core|tsx|vite|axe-core)$/;
 
 const tools: Plugin = {
   name: "tools",

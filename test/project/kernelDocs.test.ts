@@ -8,6 +8,7 @@ import { expectSameBits } from "../support/bits.js";
 import { wild } from "../support/data.js";
 import { blocksOf, recipe, root } from "../support/markdown.js";
 import { wasmBytes } from "../support/wasm.js";
+import { partsOf } from "../support/wat.js";
 
 /** A copy of the sources, in which the page's changes are made. */
 mkdirSync(join(root, "build"), { recursive: true });
@@ -68,7 +69,7 @@ function operations(wat: string): string[] {
 }
 
 describe("docs/adding-a-kernel.md", () => {
-  it("a row that the table then has, and an export that the module then has; every other kernel has the bytes it had", async () => {
+  it("a row that the table then has, and an export that the module then has; every other kernel has the instructions it had", async () => {
     const { UPDATE_ROWS } = await table();
     expect(UPDATE_ROWS.map(({ name }) => name)).toContain("adamw_clamped");
     const [before, after] = [wasmBytes("simd"), readFileSync(join(copy, "simd.wasm"))];
@@ -126,26 +127,7 @@ async function table(): Promise<{ UPDATE_ROWS: readonly UpdateRow[] }> {
   return import(join(copy, "src/kernels/table.ts"));
 }
 
-/** The functions' bodies, as hex: the entries of the code section. */
+/** The functions, without what they are called. */
 function bodies(bytes: Uint8Array): string[] {
-  let at = 8;
-  const number = () => {
-    let value = 0;
-    for (let scale = 1; ; scale *= 128) {
-      const byte = bytes[at++]!;
-      value += (byte & 127) * scale;
-      if (byte < 128) return value;
-    }
-  };
-  for (;;) {
-    const id = bytes[at++];
-    const length = number();
-    if (id === 10) break;
-    at += length;
-  }
-  return Array.from({ length: number() }, () => {
-    const length = number();
-    at += length;
-    return Buffer.from(bytes.subarray(at - length, at)).toString("hex");
-  });
+  return partsOf(bytes).flatMap((part) => /^ \(func \S+(.*)/s.exec(part)?.[1] ?? []);
 }

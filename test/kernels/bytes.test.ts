@@ -1,0 +1,49 @@
+/** The raw modules: what their bytes promise. */
+import { describe, expect, it } from "vitest";
+import { MODULES, SHARED_IMPORT, UNSHARED_IMPORT } from "../../src/generated/modules.js";
+import { UPDATE_ROWS } from "../../src/kernels/table.js";
+import { MODULE_NAMES, wasmBytes } from "../support/wasm.js";
+import { partsOf } from "../support/wat.js";
+
+describe.each(MODULE_NAMES)("%s", (name) => {
+  const parts = partsOf(wasmBytes(name));
+  const list = (kind: string) => parts.filter((part) => part.startsWith(` (${kind} `));
+
+  it("has types, one import, exports and functions, and nothing else: no data, start, global, memory, custom section", () => {
+    const kinds = parts.map((part) => /^ (\S+)/.exec(part)![1]);
+    expect([...new Set(kinds)]).toEqual(["(type", "(import", "(export", "(func"]);
+    expect(list("import")).toHaveLength(1);
+  });
+
+  it("imports env.memory, and any memory of its kind links", () => {
+    // A shared memory must declare a maximum; 65536 pages are all there can be.
+    const limits = name.endsWith("-shared") ? "0 65536 shared" : "0";
+    expect(list("import")[0]).toMatch(new RegExp(`^ \\(import "env" "memory" \\(memory \\S+ ${limits}\\)\\)$`));
+  });
+
+  it("exports the update rows, sum_squares and flush, each a function of its own, and no memory", () => {
+    const exported = list("export").map((part) => / "(\w+)" \(func (\S+)\)/.exec(part)!.slice(1));
+    expect(exported.map(([name]) => name).sort()).toEqual(
+      [...UPDATE_ROWS.map((row) => row.name), "sum_squares", "flush"].sort(),
+    );
+    expect(new Set(exported.map(([, function_]) => function_)).size).toBe(exported.length);
+  });
+
+  it("multiplies and divides; fuses both with an addition only if it is relaxed", () => {
+    const used = new Set(list("func").flatMap((part) => part.match(/f32x4\.\w+/g) ?? []));
+    expect([...used]).toEqual(expect.arrayContaining(["f32x4.mul", "f32x4.div"]));
+    expect(used.has("f32x4.relaxed_madd")).toBe(name.startsWith("relaxed"));
+  });
+});
+
+it("what is inlined in the package is what lies in fused-adam/wasm; a shared module differs in its import alone", () => {
+  const kinds = MODULE_NAMES.filter((name) => !name.endsWith("-shared")) as (keyof typeof MODULES)[];
+  expect(Object.keys(MODULES).sort()).toEqual(kinds.sort());
+  for (const kind of kinds) {
+    const hex = MODULES[kind];
+    expect(hex, kind).toBe(Buffer.from(wasmBytes(kind)).toString("hex"));
+    expect(hex.split(UNSHARED_IMPORT), kind).toHaveLength(2);
+    const shared = hex.replace(UNSHARED_IMPORT, SHARED_IMPORT);
+    expect(shared, kind).toBe(Buffer.from(wasmBytes(`${kind}-shared`)).toString("hex"));
+  }
+});

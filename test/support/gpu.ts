@@ -1,7 +1,8 @@
 /** A page for a suite, in Chromium with WebGL 2 and WebGPU in software: SwiftShader, whose arithmetic is IEEE's. */
 import type { Page } from "playwright-core";
 import { beforeAll } from "vitest";
-import { bundle, pageOf, stage } from "./pages.js";
+import { bundle, stage } from "./pages.js";
+import { pageOf } from "./site.js";
 
 /** Runs a function in the page. It sees nothing of where it is written, only what the page's module assigned to `globalThis`. */
 export type Call<Tools> = <T>(run: (tools: Tools) => T | Promise<T>) => Promise<T>;

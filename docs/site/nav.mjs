@@ -6,7 +6,14 @@ export const NAV = [
   { text: "Guide", pages: ["docs/quickstart.md", "docs/family.md", "docs/promises.md", "docs/migrating.md"] },
   {
     text: "In use",
-    pages: ["docs/tfjs.md", "docs/embedding.md", "docs/threads.md", "docs/checkpoints.md", "docs/benchmarks.md"],
+    pages: [
+      "docs/tfjs.md",
+      "docs/disco.md",
+      "docs/embedding.md",
+      "docs/threads.md",
+      "docs/checkpoints.md",
+      "docs/benchmarks.md",
+    ],
   },
   {
     text: "Inside",

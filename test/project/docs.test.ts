@@ -28,7 +28,7 @@ const TESTED: Record<string, string> = {
   "service-worker": "test/project/isolation.test.ts",
   register: "test/project/isolation.test.ts",
   csp: "test/project/isolation.test.ts",
-  "disco-v3": "test/examples/disco.test.ts",
+  "disco-v3": "test/project/disco.test.ts",
 };
 
 /** Kinds of block that are not run one by one, and where they are held to be right instead. */
@@ -51,7 +51,7 @@ const COMMANDS: Record<string, string> = {
   "npm run check": "contains this",
   "npm run bench": "measures for minutes, and speed is no matter for tests",
   "npm run demo": "trains for minutes; examples/digits checks its own results",
-  "npm run demo:disco": "builds and installs; test/examples/disco.test.ts runs the example",
+  "npm run demo:disco": "builds and installs; test/project/disco.test.ts runs the example",
   "npm run demo:web": "serves until it is stopped; test/web builds the page and uses it",
   "npm run docs": "is part of `npm run check`",
   "npm run pack:check": "is part of `npm run check`",

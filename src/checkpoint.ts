@@ -6,7 +6,7 @@
  */
 import { checkCheckpoint } from "./checkpoint/load.js";
 import { allocate, exclusively, planCheckpoint } from "./checkpoint/save.js";
-import { failType } from "./checks/errors.js";
+import { checkUint8Array } from "./checks/arrays.js";
 import type { Optimizer } from "./optimizer/optimizer.js";
 
 export { fromOptax, type OptaxState, toOptax } from "./checkpoint/interop/optax.js";
@@ -65,11 +65,9 @@ export function encodeCheckpoint(optimizer: Optimizer, options?: CheckpointOptio
  */
 export function loadCheckpoint(optimizer: Optimizer, bytes: Uint8Array): void {
   exclusively(optimizer, (groups, whole) => {
-    // By tag: Node's Buffer and arrays of another realm count.
-    if (Object.prototype.toString.call(bytes) !== "[object Uint8Array]") failType("bytes", "a Uint8Array", bytes);
+    const file = checkUint8Array("bytes", bytes);
     // What lies in the memory that is about to be written is read before it is.
-    const file = bytes.buffer === optimizer.memory.buffer ? new Uint8Array(bytes) : bytes;
-    checkCheckpoint(groups, file)();
+    checkCheckpoint(groups, file.buffer === optimizer.memory.buffer ? file.slice() : file)();
     whole.restore();
   });
 }

@@ -4,13 +4,13 @@
  * @packageDocumentation
  */
 import { type Array as JaxArray, tree } from "@jax-js/jax";
-import { type Config, readConfig, type TransformationOptions } from "./adapters/jax/config.js";
 import { Engine } from "./adapters/jax/engine.js";
 import { type ArrayTree, checkFits, type Flat, flatten, refuseTracing, Uses } from "./adapters/jax/leaves.js";
 import { decaysOf } from "./adapters/jax/mask.js";
+import { readSettings, type Settings, type TransformationOptions } from "./adapters/jax/settings.js";
 import { type AdamState, makeState, type Opened, openState } from "./adapters/jax/state.js";
+import { ADAM_DEFAULTS, ADAMW_DEFAULTS } from "./checks/defaults.js";
 import { failType } from "./checks/errors.js";
-import { ADAM_DEFAULTS, ADAMW_DEFAULTS } from "./checks/options.js";
 import type { Variant } from "./optimizer/setup.js";
 
 export type { ErrorCode, FusedAdamError } from "./checks/errors.js";
@@ -74,7 +74,7 @@ const ADAMW: Variant = { defaults: ADAMW_DEFAULTS, coupled: false };
 export function adam<Params extends ArrayTree = ArrayTree>(
   options?: TransformationOptions<Params>,
 ): FusedTransformation {
-  return transformation(readConfig(ADAM, options));
+  return transformation(readSettings(ADAM, options));
 }
 
 /**
@@ -95,26 +95,26 @@ export function adam<Params extends ArrayTree = ArrayTree>(
 export function adamw<Params extends ArrayTree = ArrayTree>(
   options?: TransformationOptions<Params>,
 ): FusedTransformation {
-  return transformation(readConfig(ADAMW, options));
+  return transformation(readSettings(ADAMW, options));
 }
 
 /** Closures, not methods: optax's `chain` takes `init` and `update` off their object. */
-function transformation(config: Config): FusedTransformation {
+function transformation(settings: Settings): FusedTransformation {
   return {
     init(params) {
       const flat = flatten("params", params);
       refuseTracing("init");
       const uses = new Uses(flat);
-      const engine = new Engine(config, flat, decaysOf(config, flat));
+      const engine = new Engine(settings, flat, decaysOf(settings, flat));
       uses.end();
       return makeState(engine);
     },
     update(updates, state, params) {
-      const call = open(config, "update", updates, state, params);
+      const call = open(settings, "update", updates, state, params);
       return close(call, call.engine.update(call.grads, call.params));
     },
     step(updates, state, params) {
-      const call = open(config, "step", updates, state, params);
+      const call = open(settings, "step", updates, state, params);
       return close(call, call.engine.step(call.grads, call.params!));
     },
   };
@@ -127,12 +127,12 @@ interface Call extends Opened {
 }
 
 /** Everything that can be wrong with a call's arguments, found before anything changes. */
-function open(config: Config, name: "update" | "step", updates: unknown, state: unknown, params: unknown): Call {
+function open(settings: Settings, name: "update" | "step", updates: unknown, state: unknown, params: unknown): Call {
   const grads = flatten("updates", updates);
   const values = name === "update" && params === undefined ? undefined : flatten("params", params);
   refuseTracing(name);
   if (values !== undefined) checkFits(values, grads);
-  const opened = openState(config, state, grads, values);
+  const opened = openState(settings, state, grads, values);
   if (values === undefined && opened.engine.needsParams) {
     failType("params", "the parameters, because weight decay is on", params);
   }

@@ -6,8 +6,8 @@
  */
 
 import { fail, failType } from "./checks/errors.js";
-import { checkCount, checkNonNegative, checkObject, own } from "./checks/options.js";
 import type { Schedule } from "./checks/types.js";
+import { checkCount, checkNonNegative, checkObject, own } from "./checks/values.js";
 import { cosPi } from "./schedules/cosine.js";
 
 export type { Schedule } from "./checks/types.js";

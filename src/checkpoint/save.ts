@@ -1,7 +1,8 @@
 import { checkFinite } from "../checks/arrays.js";
+import { CHECKPOINT_DEFAULTS, type CheckpointSettings } from "../checks/defaults.js";
 import { fail, failType } from "../checks/errors.js";
-import { checkBoolean, checkObject, own } from "../checks/options.js";
 import type { KernelKind } from "../checks/types.js";
+import { checkBoolean, checkObject, optionReader } from "../checks/values.js";
 import { VERSION } from "../generated/version.js";
 import type { Region } from "../memory/regions.js";
 import type { Group } from "../optimizer/group.js";
@@ -28,6 +29,8 @@ export function allocate(label: string, length: number): Uint8Array<ArrayBuffer>
   }
 }
 
+const readOptions = optionReader<CheckpointSettings>({ params: checkBoolean });
+
 /** A region in linear memory that becomes a tensor of the file. */
 interface Part extends TensorSpec {
   /** Good until memory grows. */
@@ -44,9 +47,7 @@ export interface Plan {
 
 /** Checks that the state can be loaded again, and forms everything up to the data, checksum included. */
 export function planCheckpoint(groups: readonly Group[], kernel: KernelKind, options: unknown = {}): Plan {
-  checkObject("options", options, ["params"]);
-  const wanted = own(options as object, "params");
-  const params = wanted === undefined ? false : checkBoolean("params", wanted);
+  const { params } = readOptions(checkObject("options", options, ["params"]), CHECKPOINT_DEFAULTS);
   const parts = groups.flatMap(({ tensors }) => tensors.flatMap((tensor) => partsOf(tensor, params)));
   const header = serializeHeader(
     parts,

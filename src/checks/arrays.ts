@@ -1,16 +1,5 @@
+import { bufferOf, lengthOf, offsetOf, typedArrayName } from "./builtins.js";
 import { fail, failType, show } from "./errors.js";
-
-const typedArray = Object.getPrototypeOf(Uint8Array.prototype);
-const internal =
-  <T>(key: PropertyKey) =>
-  (value: unknown): T =>
-    Object.getOwnPropertyDescriptor(typedArray, key)!.get!.call(value);
-
-/** What an array is, has and where, whatever properties somebody put on it; by tag, so another realm's arrays count. */
-const tagOf = internal<string | undefined>(Symbol.toStringTag);
-const bufferOf = internal<ArrayBuffer>("buffer");
-const offsetOf = internal<number>("byteOffset");
-const lengthOf = internal<number>("length");
 
 /**
  * The array's own window as a plain view.
@@ -18,17 +7,29 @@ const lengthOf = internal<number>("length");
  * @throws TypeError `ERR_DETACHED_BUFFER` for an array whose elements are gone: its length reads 0, like a legal empty one's
  */
 export function checkFloat32Array(label: string, value: unknown, expected = "a Float32Array"): Float32Array {
-  const tag = tagOf(value);
-  if (tag === undefined) failType(label, expected, value);
-  if (tag !== "Float32Array") fail(TypeError, "ERR_INVALID_TYPE", label, expected, `a ${tag}`);
+  return checkTypedArray(Float32Array, label, value, expected);
+}
+
+/** As `checkFloat32Array`. Node's Buffer is one. */
+export function checkUint8Array(label: string, value: unknown): Uint8Array<ArrayBuffer> {
+  return checkTypedArray(Uint8Array<ArrayBuffer>, label, value, "a Uint8Array");
+}
+
+function checkTypedArray<T>(
+  View: { new (buffer: ArrayBuffer, byteOffset: number, length: number): T; readonly name: string },
+  label: string,
+  value: unknown,
+  expected: string,
+): T {
+  if (typedArrayName(value) !== View.name) failType(label, expected, value);
   try {
     // Any typed-array method throws on a detached or shrunk-away buffer; `buffer.detached` is missing in Node 20.
-    Float32Array.prototype.at.call(value, 0);
+    Float32Array.prototype.at.call(value as Float32Array, 0);
   } catch (cause) {
     const got = "one whose buffer is detached or too short";
-    fail(TypeError, "ERR_DETACHED_BUFFER", label, "a Float32Array that has its elements", got, cause);
+    fail(TypeError, "ERR_DETACHED_BUFFER", label, `${expected} that has its elements`, got, cause);
   }
-  return new Float32Array(bufferOf(value), offsetOf(value), lengthOf(value));
+  return new View(bufferOf(value), offsetOf(value), lengthOf(value));
 }
 
 /** Index of the first element that is NaN or infinite (or negative, where `signed` is false), or -1. */

@@ -1,4 +1,4 @@
-import { bare } from "./bare.js";
+import { bare, tagOf } from "./builtins.js";
 
 /** Stable identifiers, one per way of failing. Messages may be reworded; these may not. */
 export type ErrorCode =
@@ -100,7 +100,7 @@ export function failMismatch(label: string, expected: string, got: string): neve
 
 const LONGEST = 60;
 
-/** A value as a message shows it: short, on one line, never calling the value's own code. */
+/** A value as a message shows it: short, on one line. */
 export function show(value: unknown): string {
   switch (typeof value) {
     case "string": {
@@ -114,9 +114,19 @@ export function show(value: unknown): string {
     case "function":
       return "a function";
     case "object":
-      if (value === null) return "null";
-      return Array.isArray(value) ? `an array of length ${value.length}` : `an object`;
+      return value === null ? "null" : showObject(value);
     default:
       return String(value);
+  }
+}
+
+function showObject(value: object): string {
+  try {
+    if (Array.isArray(value)) return `an array of length ${value.length}`;
+    const tag = tagOf(value).replace(/\W/g, "").slice(0, LONGEST);
+    return tag === "Object" ? "an object" : `${/^[AEIO]/.test(tag) ? "an" : "a"} ${tag}`;
+  } catch {
+    // A revoked proxy, or code of the value's own that throws.
+    return "an object that cannot be read";
   }
 }

@@ -1,4 +1,4 @@
-import { bare } from "../checks/bare.js";
+import { bare } from "../checks/builtins.js";
 import { fail } from "../checks/errors.js";
 import { HeapMemory, PAGE } from "./heapMemory.js";
 import type { GroupSpec } from "./params.js";

@@ -1,16 +1,9 @@
 import { checkFloat32Array } from "../checks/arrays.js";
-import { fail, failType } from "../checks/errors.js";
-import {
-  ADAM_KEYS,
-  addName,
-  checkArray,
-  checkCount,
-  checkObject,
-  type Hyper,
-  isRecord,
-  own,
-  readHyper,
-} from "../checks/options.js";
+import { isArray } from "../checks/builtins.js";
+import type { Hyper } from "../checks/defaults.js";
+import { fail } from "../checks/errors.js";
+import { ADAM_KEYS, readHyper } from "../checks/hyper.js";
+import { addName, checkArray, checkCount, checkObject, checkRecord, isRecord, own } from "../checks/values.js";
 import { NONE, type Pointers, pointersOf, REGION_NAMES } from "./regions.js";
 
 /** A parameter as it was asked for: with values to copy (none: zeros), or lying in the host's memory. */
@@ -35,7 +28,7 @@ const SOURCE = `${VALUES}, or ${POINTERS}`;
 /** One group from options beside the parameters, or the groups that an array lists. */
 export function readGroups(params: unknown, defaults: Readonly<Hyper>): GroupSpec[] {
   const names = new Set<string>();
-  if (Array.isArray(params) && params.some((value) => isRecord(value) && Object.hasOwn(value, "params"))) {
+  if (isArray(params) && params.some((value) => isRecord(value) && Object.hasOwn(value, "params"))) {
     return Array.from(params, (group: unknown, i) => readGroup(`params[${i}]`, group, defaults, names));
   }
   return [{ hyper: { ...defaults }, params: readParams("params", params, names) }];
@@ -44,17 +37,15 @@ export function readGroups(params: unknown, defaults: Readonly<Hyper>): GroupSpe
 /** @param names those taken already; the group's are added */
 export function readGroup(label: string, group: unknown, defaults: Readonly<Hyper>, names: Set<string>): GroupSpec {
   const object = checkObject(label, group, ["params", ...ADAM_KEYS]);
-  const hyper = readHyper(`${label}.`, object, defaults);
+  const hyper = readHyper(object, defaults, `${label}.`);
   return { hyper, params: readParams(`${label}.params`, own(object, "params"), names) };
 }
 
 function readParams(label: string, params: unknown, names: Set<string>): ParamSpec[] {
   // A hole becomes undefined, which is refused; left out, it would be a parameter that silently never trains.
-  const entries: [string, unknown][] = Array.isArray(params)
-    ? Array.from(params, (source: unknown, i) => [String(names.size + i), source])
-    : isRecord(params)
-      ? Object.entries(params)
-      : failType(label, "an object or array of parameters", params);
+  const entries: [string, unknown][] = isArray(params)
+    ? Array.from(params, (source, i) => [String(names.size + i), source])
+    : Object.entries(checkRecord(label, params, "an object or array of parameters"));
   if (entries.length === 0) fail(RangeError, "ERR_EMPTY_PARAMS", label, "at least one parameter", "none");
 
   return entries.map(([name, source]) => {
@@ -69,8 +60,8 @@ function readParam(name: string, label: string, source: unknown): ParamSpec {
     const data = checkFloat32Array(label, source, SOURCE);
     return { name, shape: [data.length], length: data.length, data, pointers: undefined };
   }
-  if (!isRecord(source)) failType(label, SOURCE, source);
-  return Object.hasOwn(source, "param") ? readPointers(name, label, source) : readShaped(name, label, source);
+  const object = checkRecord(label, source, SOURCE);
+  return Object.hasOwn(object, "param") ? readPointers(name, label, object) : readShaped(name, label, object);
 }
 
 function readShaped(name: string, label: string, source: object): ParamSpec {

@@ -1,4 +1,4 @@
-import type { Hyper } from "../checks/options.js";
+import type { Hyper } from "../checks/defaults.js";
 
 /** How a region stores its numbers. */
 export interface Storage {

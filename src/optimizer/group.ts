@@ -1,7 +1,9 @@
-import { bare } from "../checks/bare.js";
+import { bare } from "../checks/builtins.js";
+import type { Hyper } from "../checks/defaults.js";
 import { fail } from "../checks/errors.js";
-import { ADAM_KEYS, CHECKS, checkNonNegative, type Hyper } from "../checks/options.js";
+import { ADAM_KEYS, CHECKS } from "../checks/hyper.js";
 import type { LiveGroup } from "../checks/types.js";
+import { checkNonNegative } from "../checks/values.js";
 import type { GroupSpec } from "../memory/params.js";
 import { type Moment, momentsOf, type Pointers, type Region, regionsOf } from "../memory/regions.js";
 import { Tensor } from "./tensor.js";

@@ -1,5 +1,6 @@
+import { ADAM_DEFAULTS, ADAMW_DEFAULTS } from "../checks/defaults.js";
 import { fail, failType, show } from "../checks/errors.js";
-import { ADAM_DEFAULTS, ADAMW_DEFAULTS, readStep } from "../checks/options.js";
+import { readStep } from "../checks/stepOptions.js";
 import type {
   AdamOptions,
   KernelKind,

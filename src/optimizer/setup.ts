@@ -1,4 +1,6 @@
-import { type Hyper, type Runtime, readHyper, readOptions, readRuntime } from "../checks/options.js";
+import type { Hyper, Runtime } from "../checks/defaults.js";
+import { readHyper } from "../checks/hyper.js";
+import { checkOptions, readRuntime } from "../checks/runtime.js";
 import { compile, compileSync, kernelsOver, type Module } from "../kernels/wasm.js";
 import { Arena } from "../memory/arena.js";
 import { checkPlacement } from "../memory/foreign.js";
@@ -20,7 +22,7 @@ export interface Variant {
  */
 export class Setup {
   readonly hyper: Readonly<Hyper>;
-  readonly runtime: Runtime;
+  readonly runtime: Readonly<Runtime>;
   readonly groups: readonly GroupSpec[];
   readonly pointers: readonly Pointers[][];
   readonly memory: WebAssembly.Memory;
@@ -33,9 +35,9 @@ export class Setup {
     params: unknown,
     options: unknown,
   ) {
-    const checked = readOptions(options);
+    const checked = checkOptions(options);
     this.runtime = readRuntime(checked);
-    this.hyper = readHyper("", checked, variant.defaults);
+    this.hyper = readHyper(checked, variant.defaults);
     this.groups = readGroups(params, this.hyper);
     const foreign = this.runtime.memory;
     checkPlacement(this.groups, [], foreign);

@@ -1,19 +1,10 @@
 import { checkFinite, checkFloat32Array } from "../checks/arrays.js";
-import { bare } from "../checks/bare.js";
+import { bare } from "../checks/builtins.js";
+import type { Hyper } from "../checks/defaults.js";
 import { fail, failMismatch, failType, show } from "../checks/errors.js";
-import {
-  ADAM_KEYS,
-  addName,
-  CHECKS,
-  checkArray,
-  checkCount,
-  checkNonNegative,
-  checkObject,
-  type Hyper,
-  isRecord,
-  own,
-} from "../checks/options.js";
+import { ADAM_KEYS, CHECKS } from "../checks/hyper.js";
 import type { GroupState, ParamState, StateDict } from "../checks/types.js";
+import { addName, checkArray, checkCount, checkNonNegative, checkObject, checkRecord, own } from "../checks/values.js";
 import { MOMENT_KEYS, type Moment } from "../memory/regions.js";
 import type { Group } from "./group.js";
 import type { Tensor } from "./tensor.js";
@@ -75,8 +66,7 @@ export function checkState(groups: readonly Group[], dict: unknown): () => void 
   const object = checkObject("state_dict", dict, ["state", "param_groups"]);
   const applyGroups = checkGroups(groups, own(object, "param_groups"));
 
-  const state = own(object, "state");
-  if (!isRecord(state)) failType("state", "an object", state);
+  const state = checkRecord("state", own(object, "state"));
   const known = new Set(groups.flatMap(({ tensors }) => tensors.map(({ name }) => name)));
   for (const name of Object.keys(state)) {
     if (!known.has(name)) failMismatch("state", "this optimizer's parameters", `an entry for ${show(name)}`);

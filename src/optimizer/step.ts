@@ -1,5 +1,5 @@
+import type { StepSettings } from "../checks/defaults.js";
 import { fail } from "../checks/errors.js";
-import type { Step } from "../checks/options.js";
 import type { StepResult } from "../checks/types.js";
 import type { Program } from "../kernels/program.js";
 import { FLUSH_EVERY, NORM_BLOCK, rowOf } from "../kernels/table.js";
@@ -30,7 +30,7 @@ enum Phase {
 export class Stepper {
   result: StepResult = { step: 0, skipped: true };
   #groups: readonly Group[] = [];
-  #options!: Step;
+  #options!: Readonly<StepSettings>;
   #phase = Phase.Begin;
   #largest = 0;
   #gradNorm: number | undefined;
@@ -38,7 +38,7 @@ export class Stepper {
 
   constructor(readonly coupled: boolean) {}
 
-  begin(groups: readonly Group[], options: Step): void {
+  begin(groups: readonly Group[], options: Readonly<StepSettings>): void {
     this.#groups = groups;
     this.#options = options;
     this.#phase = Phase.Begin;

@@ -1,4 +1,4 @@
-import type { Hyper } from "../checks/options.js";
+import type { Hyper } from "../checks/defaults.js";
 import { oneMinusPower } from "./power.js";
 
 /** How many constants a kernel takes, in the order `stepConstants` writes them and `UpdateKernel` names them. */

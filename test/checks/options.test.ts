@@ -1,12 +1,14 @@
 /** Every way a hyper-parameter can be wrong, through every way in. */
+import { runInNewContext } from "node:vm";
 import { Adam, type AdamOptions, AdamW, type ErrorCode, type StateDict } from "fused-adam";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import {
   caught,
   type Expected,
   expectError,
   polluted,
   rangeError,
+  revoked,
   sample,
   Twins,
   typeError,
@@ -208,7 +210,26 @@ describe("options that are not there", () => {
     model.expectSame(optimizer);
   });
 
-  it("inherited options are none", () => {
+  it("inherited options are none, and a warning says so, once", () => {
+    const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
+    class Options {
+      get lr() {
+        return 5;
+      }
+      readonly eps = 1e-8;
+    }
+    for (const _ of [1, 2]) expectDefaults(AdamW.createSync(params(), new Options()), "adamw");
+    expect(warn.mock.calls).toEqual([['fused-adam: "options": only own properties count, not the inherited lr']]);
+    warn.mockClear();
+    const optimizer = AdamW.createSync(params());
+    for (const _ of [1, 2]) optimizer.step(Object.create({ clipNorm: 0, zeroGrad: true }));
+    expect(warn.mock.calls).toEqual([
+      ['fused-adam: "options": only own properties count, not the inherited clipNorm, zeroGrad'],
+    ]);
+    warn.mockRestore();
+  });
+
+  it("inherited options are none, whatever they are", () => {
     const inherited = Object.create({ ...POLLUTION, params: params() });
     expectDefaults(AdamW.createSync(params(), inherited), "adamw");
     expectDefaults(AdamW.createSync([Object.assign(Object.create({ lr: 5, eps: 1 }), { params: params() })]), "adamw");
@@ -309,16 +330,55 @@ describe("unknown options", () => {
     }
   });
 
-  const NO_OPTIONS = [null, 5, "x", true, [], [{}], () => ({}), new Float32Array(2), 1n];
-  it.each(NO_OPTIONS.map((bad) => ({ bad })))("options that are none: $bad", async ({ bad }) => {
+  const NO_OPTIONS: [got: string, value: unknown][] = [
+    ["null", null],
+    ["5", 5],
+    ['the string "x"', "x"],
+    ["true", true],
+    ["an array of length 0", []],
+    ["an array of length 1", [{}]],
+    ["a function", () => ({})],
+    ["1n", 1n],
+    // Without own properties these would pass for an object that leaves everything out.
+    ["a Float32Array", new Float32Array(2)],
+    ["a Map", new Map([["lr", 5]])],
+    ["a Set", new Set(["lr"])],
+    ["a Promise", Promise.resolve({ lr: 5 })],
+    ["a URLSearchParams", new URLSearchParams("lr=5")],
+    ["a Map", runInNewContext("new Map()")],
+    ["an object that cannot be read", revoked()],
+  ];
+  it.each(NO_OPTIONS)("options that are none: %s", async (got, value) => {
     const twins = new Twins(sample);
-    const options = wrong<Record<string, never>>(bad);
-    await twins.refuses(() => AdamW.create(params(), options), typeError("options"));
-    await twins.refuses(() => Adam.createSync(params(), options), typeError("options"));
-    await twins.refuses((victim) => victim.step(options), typeError("options"));
-    await twins.refuses((victim) => victim.stepAsync(options), typeError("options"));
-    await twins.refuses((victim) => victim.addParamGroup(wrong(bad)), typeError("group"));
-    await twins.refuses((victim) => victim.loadStateDict(wrong(bad)), typeError("state_dict"));
+    const options = wrong<Record<string, never>>(value);
+    const refuses = async (label: string, call: (victim: Optimizer) => unknown) => {
+      await twins.refuses(call, typeError(label));
+      const { message } = (await caught(() => call(twins.twin))) as Error;
+      expect(message).toBe(`"${label}": expected an object, got ${got}`);
+    };
+    await refuses("options", () => AdamW.create(params(), options));
+    await refuses("options", () => Adam.createSync(params(), options));
+    await refuses("options", (victim) => victim.step(options));
+    await refuses("options", (victim) => victim.stepAsync(options));
+    await refuses("group", (victim) => victim.addParamGroup(wrong(value)));
+    await refuses("state_dict", (victim) => victim.loadStateDict(wrong(value)));
+  });
+
+  it("revoked Proxies are refused wherever they stand", async () => {
+    const twins = new Twins(sample);
+    const dict = (change: object) => (victim: Optimizer) => victim.loadStateDict({ ...victim.stateDict(), ...change });
+    const proxy = wrong<never>(revoked());
+    await twins.refuses(() => AdamW.createSync(params(), { betas: proxy }), typeError("betas"));
+    await twins.refuses(() => AdamW.createSync(params(), { memory: proxy }), typeError("memory"));
+    await twins.refuses(() => AdamW.createSync([proxy]), typeError("params.0"));
+    await twins.refuses((victim) => victim.step({ skip: proxy }), typeError("skip"));
+    await twins.refuses((victim) => victim.step({ skip: [proxy] }), typeError("skip"));
+    await twins.refuses((victim) => victim.param(proxy), typeError("name"));
+    await twins.refuses((victim) => assign(victim, 0, "betas", proxy), typeError("betas"));
+    await twins.refuses(dict({ param_groups: proxy }), typeError("param_groups"));
+    await twins.refuses(dict({ param_groups: [proxy, proxy, proxy] }), typeError("param_groups[0]"));
+    await twins.refuses(dict({ state: proxy }), typeError("state"));
+    await twins.refuses(dict({ state: { a: proxy, b: proxy, c: proxy, d: proxy } }), typeError("state.a"));
   });
 });
 

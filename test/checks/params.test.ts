@@ -1,7 +1,17 @@
 /** Every way a parameter can be wrong, through every way in. */
 import { Adam, AdamW, type ParamSet } from "fused-adam";
 import { describe, expect, it, vi } from "vitest";
-import { detach, type Expected, rangeError, resizable, sample, Twins, typeError, wrong } from "../support/api.js";
+import {
+  detach,
+  type Expected,
+  rangeError,
+  resizable,
+  revoked,
+  sample,
+  Twins,
+  typeError,
+  wrong,
+} from "../support/api.js";
 import { dyadic, type Optimizer } from "../support/model.js";
 
 const unknownKey = (label: string) => typeError(label, "ERR_UNKNOWN_OPTION");
@@ -50,7 +60,12 @@ const NO_SOURCE: [what: string, source: unknown][] = [
 const BAD: [what: string, source: () => unknown, expected: (label: string) => Expected][] = [
   ...NO_SOURCE.map(([what, source]): (typeof BAD)[number] => [what, () => source, typeError]),
   ["an object", () => ({}), (label) => typeError(`${label}.shape`)],
-  ["an ArrayBuffer", () => new ArrayBuffer(12), (label) => typeError(`${label}.shape`)],
+  ["an ArrayBuffer", () => new ArrayBuffer(12), typeError],
+  ["a Map", () => new Map([["shape", [2]]]), typeError],
+  ["a Promise", () => Promise.resolve(dyadic(2, 1)), typeError],
+  ["a revoked Proxy", () => revoked(), typeError],
+  ["a shape that is a revoked Proxy", () => ({ shape: revoked() }), (label) => typeError(`${label}.shape`)],
+  ["data that are a revoked Proxy", () => ({ shape: [2], data: revoked() }), (label) => typeError(`${label}.data`)],
   [
     "an object with a typed array's name",
     () => ({ [Symbol.toStringTag]: "Float32Array" }),
@@ -114,8 +129,9 @@ describe.each(Object.entries(ENTRIES))("through %s", (_, [prefix, call]) => {
 
   it("sets that are none, or empty, are refused", async () => {
     const twins = new Twins(sample);
-    for (const params of [null, 1, "w", true, 1n, () => ({}), dyadic(3, 1), new DataView(new ArrayBuffer(8))]) {
-      await twins.refuses((victim) => call(victim, wrong(params)), typeError(prefix), String(params));
+    const sets = [null, 1, "w", true, 1n, () => ({}), dyadic(3, 1), new DataView(new ArrayBuffer(8))];
+    for (const params of [...sets, new Map([["w", dyadic(1, 1)]]), new Set(), Promise.resolve({}), revoked()]) {
+      await twins.refuses((victim) => call(victim, wrong(params)), typeError(prefix));
     }
     for (const params of [{}, [], new Array(0), Object.create({ w: dyadic(1, 1) })]) {
       await twins.refuses((victim) => call(victim, params), rangeError(prefix, "ERR_EMPTY_PARAMS"));

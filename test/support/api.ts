@@ -168,6 +168,13 @@ export async function polluted(properties: Record<string, unknown>, body: () => 
   }
 }
 
+/** A Proxy that throws whatever is done with it. */
+export function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
 /** The view, its buffer having gone elsewhere. */
 export function detach<T extends ArrayBufferView>(view: T): T {
   structuredClone(view.buffer, { transfer: [view.buffer as ArrayBuffer] });

@@ -5,8 +5,8 @@ import type { Group } from "../../optimizer/group.js";
 import { Adam, AdamW, EXCLUSIVELY } from "../../optimizer/optimizer.js";
 import { readGroupState } from "../../optimizer/stateDict.js";
 import type { Tensor } from "../../optimizer/tensor.js";
-import type { Config } from "./config.js";
 import { type Flat, pathsOf } from "./leaves.js";
+import type { Settings } from "./settings.js";
 import { arraysOf, differences, read } from "./values.js";
 
 /** What an engine is made for: the leaves of a tree, in order. */
@@ -33,7 +33,7 @@ export class Engine {
   readonly #held: (JaxArray | undefined)[];
 
   constructor(
-    readonly config: Config,
+    readonly settings: Settings,
     { leaves, def }: Flat,
     decays: readonly boolean[],
   ) {
@@ -43,7 +43,7 @@ export class Engine {
     this.#decays = decays;
     this.#held = leaves.map(() => undefined);
 
-    const { variant, hyper, kernel } = config;
+    const { variant, hyper, kernel } = settings;
     const group = (decayed: boolean, weightDecay: number) => {
       const entries = leaves.map(({ shape }, i) => [this.names[i]!, { shape }] as const);
       return { params: Object.fromEntries(entries.filter((_, i) => decays[i] === decayed)), weightDecay };
@@ -128,7 +128,7 @@ export class Engine {
   }
 
   #advance(): void {
-    this.#optimizer.step(this.config.stepOptions);
+    this.#optimizer.step(this.settings.step);
     this.version++;
   }
 

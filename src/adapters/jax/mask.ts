@@ -1,13 +1,13 @@
 import { Array as JaxArray, type JsTree, type JsTreeDef, tree } from "@jax-js/jax";
 import { fail, failType } from "../../checks/errors.js";
-import { isRecord, own } from "../../checks/options.js";
-import type { Config } from "./config.js";
+import { isRecord, own } from "../../checks/values.js";
 import { type ArrayTree, type Flat, keysOf, stepTo } from "./leaves.js";
+import type { Settings } from "./settings.js";
 
 type MaskFunction = (params: ArrayTree) => unknown;
 
 /** Which leaves decay, in order. */
-export function decaysOf({ hyper, mask }: Config, params: Flat): readonly boolean[] {
+export function decaysOf({ hyper, mask }: Settings, params: Flat): readonly boolean[] {
   const chosen =
     typeof mask === "function" ? ask(mask as MaskFunction, params) : spread("mask", mask ?? true, params.def);
   return chosen.map((decays) => decays && hyper.weightDecay !== 0);

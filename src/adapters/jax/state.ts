@@ -1,12 +1,12 @@
 import { Array as JaxArray, numpy, tree } from "@jax-js/jax";
 import { fail, failRange, failType } from "../../checks/errors.js";
-import { checkCount, checkObject, own } from "../../checks/options.js";
 import type { StateDict } from "../../checks/types.js";
+import { checkCount, checkObject, own } from "../../checks/values.js";
 import { type MomentName, momentsOf } from "../../memory/regions.js";
-import type { Config } from "./config.js";
 import { Engine } from "./engine.js";
 import { type ArrayTree, checkFits, type Flat, flatten, refuseDevices, takeApart } from "./leaves.js";
 import { decaysOf } from "./mask.js";
+import type { Settings } from "./settings.js";
 import { read } from "./values.js";
 
 /**
@@ -69,7 +69,7 @@ export function makeState(engine: Engine): AdamState {
     if (count >= 2 ** 32) failRange("state.count", "at most 2^32 - 1 steps, which is what its uint32 holds", count);
     return numpy.array(count, { dtype: numpy.uint32 });
   });
-  for (const { name } of momentsOf(engine.config.hyper)) {
+  for (const { name } of momentsOf(engine.settings.hyper)) {
     define(FIELDS[name], () => tree.unflatten(engine.def, engine.moments(name)));
   }
   handles.set(state, handle);
@@ -96,21 +96,21 @@ export interface Opened {
  * The engine of a state, or a new one with its moments, where the state came as plain arrays (from a checkpoint, from
  * `tree.ref`), or from a transformation with other options.
  */
-export function openState(config: Config, state: unknown, grads: Flat, params: Flat | undefined): Opened {
+export function openState(settings: Settings, state: unknown, grads: Flat, params: Flat | undefined): Opened {
   const handle = typeof state === "object" && state !== null ? handles.get(state) : undefined;
-  if (handle === undefined) return fromArrays(config, state, grads, params);
+  if (handle === undefined) return fromArrays(settings, state, grads, params);
   handle.check();
   const { engine, arrays } = handle;
   checkFits(engine, grads);
   // A step moves the engine on, and with it every state but the next.
-  if (engine.config === config) return { engine, arrays, end() {} };
-  const copy = new Engine(config, grads, decaysOf(config, params ?? grads));
+  if (engine.settings === settings) return { engine, arrays, end() {} };
+  const copy = new Engine(settings, grads, decaysOf(settings, params ?? grads));
   copy.load(engine.state());
   return { engine: copy, arrays, end: () => void engine.version++ };
 }
 
-function fromArrays(config: Config, state: unknown, grads: Flat, params: Flat | undefined): Opened {
-  const moments = momentsOf(config.hyper);
+function fromArrays(settings: Settings, state: unknown, grads: Flat, params: Flat | undefined): Opened {
+  const moments = momentsOf(settings.hyper);
   if (tree.structure(state as ArrayTree).nodeType !== tree.NodeType.Object) {
     failType("state", "an object with count, mu and nu, as init makes", state);
   }
@@ -120,7 +120,7 @@ function fromArrays(config: Config, state: unknown, grads: Flat, params: Flat | 
   const trees = moments.map(({ name }) => flatten(`state.${FIELDS[name]}`, own(object, FIELDS[name])));
   for (const moment of trees) checkFits(grads, moment);
 
-  const engine = new Engine(config, grads, decaysOf(config, params ?? grads));
+  const engine = new Engine(settings, grads, decaysOf(settings, params ?? grads));
   const step = readCount(count);
   const entries = engine.names.map((name, i) => {
     const values = moments.map(({ key }, j) => [key, read(trees[j]!, i)]);

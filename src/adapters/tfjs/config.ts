@@ -1,5 +1,5 @@
 import { failType } from "../../checks/errors.js";
-import { checkArray, checkBoolean, checkCount, checkNonNegative, checkObject, own } from "../../checks/options.js";
+import { checkArray, checkBoolean, checkCount, checkNonNegative, checkObject, own } from "../../checks/values.js";
 import { type KindName, type Rule, readSettings, type Settings } from "./settings.js";
 import type { Slot } from "./slot.js";
 

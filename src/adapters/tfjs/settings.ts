@@ -1,19 +1,10 @@
+import { ADAM_DEFAULTS, ADAMW_DEFAULTS, type Hyper, type StepSettings } from "../../checks/defaults.js";
 import { failType } from "../../checks/errors.js";
-import {
-  ADAM_DEFAULTS,
-  ADAM_KEYS,
-  ADAMW_DEFAULTS,
-  checkBoolean,
-  checkNonNegative,
-  checkObject,
-  type Hyper,
-  own,
-  readHyper,
-  readRuntime,
-  readStep,
-  type Step,
-} from "../../checks/options.js";
+import { ADAM_KEYS, readHyper } from "../../checks/hyper.js";
+import { readRuntime } from "../../checks/runtime.js";
+import { readStep } from "../../checks/stepOptions.js";
 import type { KernelChoice } from "../../checks/types.js";
+import { checkBoolean, checkNonNegative, checkObject, own } from "../../checks/values.js";
 import { Adam, AdamW } from "../../optimizer/optimizer.js";
 
 /** The two optimizers, under the names that models are saved with. */
@@ -34,7 +25,7 @@ export interface Rule {
 export interface Settings {
   readonly kind: KindName;
   readonly hyper: Hyper;
-  readonly step: Pick<Step, (typeof STEP_KEYS)[number]>;
+  readonly step: Pick<StepSettings, (typeof STEP_KEYS)[number]>;
   readonly kernel: KernelChoice;
   /** What the rules say of a variable; undefined where they are code that was not saved. */
   readonly rule: ((name: string, shape: readonly number[]) => Rule) | undefined;
@@ -54,9 +45,9 @@ export function readSettings(kind: KindName, options: unknown = {}): Settings {
   const lrFactor = readRule("lrFactor", own(object, "lrFactor"), checkNonNegative, () => 1);
   return {
     kind,
-    hyper: readHyper("", object, KINDS[kind].defaults),
+    hyper: readHyper(object, KINDS[kind].defaults),
     step: { clipNorm, gradScale, skipNonFinite },
-    kernel: readRuntime({ kernel: own(object, "kernel") as KernelChoice | undefined }).kernel,
+    kernel: readRuntime(object).kernel,
     rule: (name, shape) => ({ decay: decay(name, shape), lrFactor: lrFactor(name, shape) }),
     ownRules: own(object, "decay") !== undefined || own(object, "lrFactor") !== undefined,
   };

@@ -1,5 +1,5 @@
 import { fail, failType, show } from "../../checks/errors.js";
-import { addName, isRecord } from "../../checks/options.js";
+import { addName, isRecord } from "../../checks/values.js";
 import type { NamedTensor, NamedTensorMap, Tensor, Tf, Variable } from "./types.js";
 
 /** A variable and its gradient, if it has one this time. */

@@ -1,5 +1,5 @@
 import { fail } from "../../checks/errors.js";
-import { CHECKS } from "../../checks/options.js";
+import { CHECKS } from "../../checks/hyper.js";
 import type { Schedule, StepResult } from "../../checks/types.js";
 import { type Saved, writeConfig } from "./config.js";
 import type { Placement } from "./placement.js";

@@ -1,6 +1,6 @@
 import { checkFinite } from "../../checks/arrays.js";
 import { fail, failMismatch, failType, show } from "../../checks/errors.js";
-import { checkArray, checkCount, isRecord } from "../../checks/options.js";
+import { checkArray, checkCount, isRecord } from "../../checks/values.js";
 import { type MomentName, momentsOf } from "../../memory/regions.js";
 import type { Saved } from "./config.js";
 import type { Settings } from "./settings.js";

@@ -1,6 +1,7 @@
 import { failMismatch } from "../../checks/errors.js";
 import type { GroupState, ParamState, StateDict } from "../../checks/types.js";
-import { checkNames, checkRecord } from "../checks.js";
+import { checkRecord } from "../../checks/values.js";
+import { positionsOf } from "./names.js";
 
 /** optax's `ScaleByAdamState`, or with `nu_max` its `ScaleByAmsgradState`; trees of depth 1, arrays flat and row-major. */
 export interface OptaxState {
@@ -45,7 +46,7 @@ export function toOptax(stateDict: StateDict): OptaxState {
 export function fromOptax(optaxState: OptaxState, param_groups: GroupState[]): StateDict {
   const { count, mu, nu, nu_max } = checkRecord("optax_state", optaxState);
   for (const [label, tree] of Object.entries({ mu, nu, ...(nu_max && { nu_max }) })) checkRecord(label, tree);
-  for (const tree of nu_max === undefined ? [nu] : [nu, nu_max]) checkNames(Object.keys(tree), Object.keys(mu));
+  for (const tree of nu_max === undefined ? [nu] : [nu, nu_max]) positionsOf(Object.keys(tree), Object.keys(mu));
   const entries = Object.entries(mu).map(([name, exp_avg]): [string, ParamState] => {
     const entry = { step: count, exp_avg, exp_avg_sq: nu[name]! };
     return [name, nu_max === undefined ? entry : { ...entry, max_exp_avg_sq: nu_max[name]! }];

@@ -1,8 +1,8 @@
 import { checkFloat32Array } from "../../checks/arrays.js";
 import { failMismatch, show } from "../../checks/errors.js";
-import { checkArray, checkCount } from "../../checks/options.js";
 import type { GroupState, StateDict } from "../../checks/types.js";
-import { checkNames, checkRecord } from "../checks.js";
+import { checkArray, checkCount, checkRecord } from "../../checks/values.js";
+import { positionsOf } from "./names.js";
 
 /** An entry of tfjs's `optimizer.getWeights()`, its tensor read with `dataSync()`. */
 export interface TfjsWeight {
@@ -21,7 +21,7 @@ export interface TfjsWeight {
  */
 export function toTfjs(stateDict: StateDict, names: readonly string[]): TfjsWeight[] {
   const state = checkRecord("state", checkRecord("state_dict", stateDict).state);
-  checkNames(names, Object.keys(state));
+  positionsOf(names, Object.keys(state));
   const steps = new Set(names.map((name) => state[name]!.step));
   if (steps.size > 1) failMismatch("step", "one step for all parameters", [...steps].slice(0, 4).join(", "));
   const step = steps.size === 0 ? 0 : [...steps][0]!;
@@ -48,7 +48,7 @@ export function fromTfjs(
   names: readonly string[],
   param_groups: GroupState[],
 ): StateDict {
-  const count = checkNames(names, names).size;
+  const count = positionsOf(names, names).size;
   checkArray("weights", weights, "an array").forEach((weight, i) => {
     checkRecord(`weights[${i}]`, weight);
   });

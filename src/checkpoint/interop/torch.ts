@@ -1,8 +1,8 @@
 import { checkFloat32Array } from "../../checks/arrays.js";
 import { failMismatch, show } from "../../checks/errors.js";
-import { checkArray, checkCount, checkNumber, own } from "../../checks/options.js";
 import type { GroupState, ParamState, StateDict } from "../../checks/types.js";
-import { checkNames, checkRecord } from "../checks.js";
+import { checkArray, checkCount, checkNumber, checkRecord, own } from "../../checks/values.js";
+import { positionsOf } from "./names.js";
 
 /** One parameter's state as `torch.optim.Adam` and `torch.optim.AdamW` keep it, tensors flat and row-major. */
 export interface TorchState {
@@ -52,7 +52,7 @@ export interface TorchStateDict {
  */
 export function toTorch(stateDict: StateDict, names: readonly string[]): TorchStateDict {
   const state = checkRecord("state", checkRecord("state_dict", stateDict).state);
-  const index = checkNames(names, Object.keys(state));
+  const index = positionsOf(names, Object.keys(state));
   const param_groups = groupsOf(stateDict).map(({ params, bias_correction, ...hyper }, i): TorchGroup => {
     if (!bias_correction) failMismatch(`param_groups[${i}].bias_correction`, "true, as always in PyTorch", "false");
     return { ...hyper, params: params.map((name) => index.get(name) ?? -1).sort((a, b) => a - b) };
@@ -79,7 +79,7 @@ export function fromTorch(torchStateDict: TorchStateDict, names: readonly string
   const state = checkRecord("state", checkRecord("state_dict", torchStateDict).state);
   const param_groups = groupsOf(torchStateDict);
   const order = param_groups.flatMap(({ params }) => params);
-  const { size } = checkNames(names, names);
+  const { size } = positionsOf(names, names);
   if (order.length !== size || new Set(order).size !== size) {
     failMismatch("param_groups", `${size} parameters, each once`, `${order.length}`);
   }

@@ -1,4 +1,4 @@
-import type { Hyper } from "../../../checks/options.js";
+import type { Hyper } from "../../../checks/defaults.js";
 import type { Settings } from "../settings.js";
 import type { Slot } from "../slot.js";
 

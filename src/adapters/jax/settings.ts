@@ -1,16 +1,12 @@
 import type { JsTree } from "@jax-js/jax";
+import { isArray } from "../../checks/builtins.js";
+import type { Hyper, StepSettings } from "../../checks/defaults.js";
 import { failType } from "../../checks/errors.js";
-import {
-  ADAM_KEYS,
-  checkObject,
-  type Hyper,
-  isRecord,
-  own,
-  readHyper,
-  readRuntime,
-  readStep,
-} from "../../checks/options.js";
+import { ADAM_KEYS, readHyper } from "../../checks/hyper.js";
+import { readRuntime } from "../../checks/runtime.js";
+import { readStep } from "../../checks/stepOptions.js";
 import type { AdamOptions, KernelChoice } from "../../checks/types.js";
+import { checkObject, isRecord, own } from "../../checks/values.js";
 import type { Variant } from "../../optimizer/setup.js";
 import type { ArrayTree } from "./leaves.js";
 
@@ -30,29 +26,29 @@ export interface TransformationOptions<Params extends ArrayTree = ArrayTree> ext
 }
 
 /** Options, checked: what every optimizer of a transformation is made with. */
-export interface Config {
+export interface Settings {
   readonly variant: Variant;
   readonly hyper: Readonly<Hyper>;
   readonly kernel: KernelChoice;
-  readonly stepOptions: { readonly clipNorm: number | undefined; readonly skipNonFinite: boolean };
+  readonly step: Pick<StepSettings, (typeof STEP_KEYS)[number]>;
   /** A tree of booleans if it fits the parameters, or a function. */
   readonly mask: unknown;
 }
 
 const STEP_KEYS = ["clipNorm", "skipNonFinite"] as const;
 
-export function readConfig(variant: Variant, options: unknown = {}): Config {
+export function readSettings(variant: Variant, options: unknown = {}): Settings {
   const checked = checkObject("options", options, [...ADAM_KEYS, ...STEP_KEYS, "kernel", "mask"]);
   const mask = own(checked, "mask");
   if (mask !== undefined && typeof mask !== "boolean" && typeof mask !== "function") {
-    if (!isRecord(mask) && !Array.isArray(mask)) failType("mask", "a tree of booleans or a function", mask);
+    if (!isRecord(mask) && !isArray(mask)) failType("mask", "a tree of booleans or a function", mask);
   }
   const { clipNorm, skipNonFinite } = readStep(Object.fromEntries(STEP_KEYS.map((key) => [key, own(checked, key)])));
   return {
     variant,
-    hyper: readHyper("", checked, variant.defaults),
+    hyper: readHyper(checked, variant.defaults),
     kernel: readRuntime(checked).kernel,
-    stepOptions: { clipNorm, skipNonFinite },
+    step: { clipNorm, skipNonFinite },
     mask,
   };
 }

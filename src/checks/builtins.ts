@@ -1,0 +1,31 @@
+/** These fields and nothing inherited: hosts read descriptors through their prototype, and that may be polluted. */
+export function bare<T extends object>(fields: T): T {
+  return Object.assign(Object.create(null), fields);
+}
+
+/** Built-in accessors of typed arrays: no property that somebody put on an array hides them, and arrays of other realms have them. */
+const typedArray = Object.getPrototypeOf(Uint8Array.prototype);
+const accessor =
+  <T>(key: PropertyKey) =>
+  (value: unknown): T =>
+    Object.getOwnPropertyDescriptor(typedArray, key)!.get!.call(value);
+
+/** "Float32Array" and the like; undefined for what is no typed array. */
+export const typedArrayName = accessor<string | undefined>(Symbol.toStringTag);
+export const bufferOf = accessor<ArrayBuffer>("buffer");
+export const offsetOf = accessor<number>("byteOffset");
+export const lengthOf = accessor<number>("length");
+
+/** `Array.isArray`, which throws for a revoked proxy. */
+export function isArray(value: unknown): value is unknown[] {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false;
+  }
+}
+
+/** "Map", "Promise", "Object": what `Object.prototype.toString` says. */
+export function tagOf(value: object): string {
+  return Object.prototype.toString.call(value).slice(8, -1);
+}

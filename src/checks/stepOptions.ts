@@ -1,0 +1,42 @@
+import { isArray } from "./builtins.js";
+import { STEP_DEFAULTS, type StepSettings } from "./defaults.js";
+import { failType } from "./errors.js";
+import type { StepOptions } from "./types.js";
+import {
+  type Checks,
+  checkBoolean,
+  checkNonNegative,
+  checkObject,
+  checkPositive,
+  isRecord,
+  optionReader,
+} from "./values.js";
+
+const STEP_CHECKS: Checks<StepSettings> = {
+  clipNorm: checkNonNegative,
+  gradScale: checkPositive,
+  skipNonFinite: checkBoolean,
+  zeroGrad: checkBoolean,
+  skip: checkSkip,
+};
+const STEP_KEYS = Object.keys(STEP_CHECKS);
+const read = optionReader(STEP_CHECKS);
+
+export function readStep(options: StepOptions | undefined): Readonly<StepSettings> {
+  return options === undefined ? STEP_DEFAULTS : read(checkObject("options", options, STEP_KEYS), STEP_DEFAULTS);
+}
+
+function checkSkip(label: string, value: unknown): ReadonlySet<string> {
+  // A string is iterable too, but its characters are not what was meant.
+  if (!isIterable(value)) failType(label, "an iterable of names", value);
+  const names = new Set<string>();
+  for (const name of value) {
+    if (typeof name !== "string") failType(label, "names as strings", name);
+    names.add(name);
+  }
+  return names;
+}
+
+function isIterable(value: unknown): value is Iterable<unknown> {
+  return (isArray(value) || isRecord(value)) && typeof (value as Iterable<unknown>)[Symbol.iterator] === "function";
+}

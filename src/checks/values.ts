@@ -1,0 +1,100 @@
+import { isArray, tagOf } from "./builtins.js";
+import { fail, failRange, failType, show } from "./errors.js";
+import { warnOnce } from "./warn.js";
+
+/** The property if it is the object's own: a polluted `Object.prototype` sets no option. */
+export function own(object: object, key: string): unknown {
+  return Object.hasOwn(object, key) ? (object as Record<string, unknown>)[key] : undefined;
+}
+
+/** Whether it is an object with properties to read: no array of any kind, no revoked proxy. */
+export function isRecord(value: unknown): value is object {
+  try {
+    return typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
+  } catch {
+    return false;
+  }
+}
+
+/** A record; no Map, Promise or the like, which has no properties of its own and would pass for an empty record. */
+export function checkRecord<T>(label: string, value: T, expected = "an object"): T & object {
+  if (!isRecord(value) || (Reflect.ownKeys(value).length === 0 && tagOf(value) !== "Object")) {
+    failType(label, expected, value);
+  }
+  return value;
+}
+
+/** A record whose own keys are all known, so that no misspelt option is silently left out. */
+export function checkObject(label: string, value: unknown, known: readonly string[]): object {
+  const object = checkRecord(label, value);
+  for (const key of Object.keys(object)) {
+    if (!known.includes(key)) {
+      const expected = `only the keys ${known.join(", ")}`;
+      fail(TypeError, "ERR_UNKNOWN_OPTION", label, expected, `the key ${JSON.stringify(key)}`);
+    }
+  }
+  if (Object.getPrototypeOf(object) !== Object.prototype) {
+    const inherited = known.filter((key) => key in object && !Object.hasOwn(object, key) && !(key in Object.prototype));
+    if (inherited.length > 0)
+      warnOnce(`"${label}": only own properties count, not the inherited ${inherited.join(", ")}`);
+  }
+  return object;
+}
+
+/** The elements of an array, holes as undefined, so that the next check meets them. */
+export function checkArray(label: string, value: unknown, expected: string): unknown[] {
+  if (!isArray(value)) failType(label, expected, value);
+  return Array.from(value);
+}
+
+/** Adds a name to those there are. @throws RangeError `ERR_DUPLICATE_NAME` */
+export function addName(label: string, names: Set<string>, name: string): void {
+  if (names.has(name)) fail(RangeError, "ERR_DUPLICATE_NAME", label, "every name once", `${show(name)} twice`);
+  names.add(name);
+}
+
+export function checkNumber(label: string, value: unknown): number {
+  if (typeof value !== "number") failType(label, "a number", value);
+  return value;
+}
+
+export function checkBoolean(label: string, value: unknown): boolean {
+  if (typeof value !== "boolean") failType(label, "a boolean", value);
+  return value;
+}
+
+export function checkNonNegative(label: string, value: unknown): number {
+  const number = checkNumber(label, value);
+  if (!(number >= 0 && number < Infinity)) failRange(label, "a finite number >= 0", number);
+  return number;
+}
+
+export function checkPositive(label: string, value: unknown): number {
+  const number = checkNumber(label, value);
+  if (!(number > 0 && number < Infinity)) failRange(label, "a finite number > 0", number);
+  return number;
+}
+
+export function checkCount(label: string, value: unknown, least = 0): number {
+  const number = checkNumber(label, value);
+  if (!Number.isSafeInteger(number) || number < least) failRange(label, `an integer from ${least} to 2^53 - 1`, number);
+  return number;
+}
+
+/** How each option of a kind is checked. */
+export type Checks<T> = { readonly [K in keyof T]: (label: string, value: unknown) => T[K] };
+
+/** Reads the options that `checks` lists; those that are missing or undefined are taken from `defaults`. */
+export function optionReader<T extends object>(checks: Checks<T>) {
+  const keys = Object.keys(checks) as (keyof T & string)[];
+  /** @param prefix stands before each label */
+  return (source: object, defaults: Readonly<T>, prefix = ""): T => {
+    const options: T = { ...defaults };
+    // null is neither missing nor undefined: it fails its check.
+    for (const key of keys) {
+      const value = own(source, key);
+      if (value !== undefined) options[key] = checks[key](prefix + key, value);
+    }
+    return options;
+  };
+}

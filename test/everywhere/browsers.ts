@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { CHROMIUM, FLAGS } from "../support/chromium.js";
 import type { FileResult } from "./engine/result.js";
 import { pathOf, serveVisits, type Visit } from "./server.js";
 
@@ -30,19 +31,8 @@ const FIREFOX = {
 export const BROWSERS: readonly Browser[] = [
   {
     name: "chromium",
-    binary: "/usr/bin/chromium",
-    args: (profile, url) => [
-      "--headless=new",
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-      `--user-data-dir=${profile}`,
-      url,
-    ],
+    binary: CHROMIUM,
+    args: (profile, url) => [...["--headless=new", "--disable-gpu", ...FLAGS], `--user-data-dir=${profile}`, url],
   },
   {
     name: "firefox",

@@ -102,21 +102,32 @@ describe("threads: 2", () => {
   const runtimes: readonly RuntimeOptions[] = [{ threads: 2 }, { threads: 2, kernel: "scalar" }];
   const warned = () => warnings.filter((text) => !text.includes("wasm-unsafe-eval"));
 
-  /** Every way to make an optimizer and to step it. */
+  /**
+   * Every way to make an optimizer and to step it. Workers are woken for each of the 7 jobs of five steps, of which two need a norm;
+   * but `step` on a page's main thread, which must not wait, wakes nobody.
+   */
   async function expectThreads(threads: number): Promise<void> {
+    const notify = vi.spyOn(Atomics, "notify");
+    const wait = vi.spyOn(Atomics, "wait");
+    const isMainOfPage = BROWSER && HOST.thread === "main";
     for (const options of runtimes) {
       for (const make of [AdamW.createSync, AdamW.create]) {
         for (const how of ["step", "stepAsync"] as const) {
           const optimizer = await make(params, options);
           expect(optimizer.threads).toBe(threads);
+          notify.mockClear();
           await expectSteps(optimizer, how);
+          const jobs = threads === 1 || (isMainOfPage && how === "step") ? 0 : 7;
+          expect(notify.mock.calls.length).toBe(jobs);
           optimizer.dispose();
         }
       }
     }
+    // A word of its own is waited for to find out whether this thread may wait at all.
+    if (isMainOfPage) expect(wait.mock.calls.filter(([array]) => array.length > 1)).toEqual([]);
   }
 
-  it("where memory can be shared, two, and nothing is said", async ({ skip }) => {
+  it("where memory is shared, two: woken once a job, not waited for on a page; nothing is said", async ({ skip }) => {
     skip(!HOST.isolated || !HOST.blobWorkers, "needs threads");
     await expectThreads(2);
     expect(warned()).toEqual([]);

@@ -1,14 +1,12 @@
 /** Hosts whose intrinsics are frozen, and hosts whose Object.prototype is polluted, before the package is loaded. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { on, unless } from "../support/host.js";
-import { root } from "../support/root.js";
+import { scratchInPackage } from "../support/scratch.js";
 
-// Inside the package, so that "fused-adam" resolves to it.
-const dir = mkdtempSync(join(root, "build/hardened-"));
-afterAll(() => rmSync(dir, { recursive: true }));
+const dir = scratchInPackage();
 
 /** Every entry point; steps alone and on two threads, state out and in, an error. Prints what it came to. */
 const USE = `

@@ -1,23 +1,18 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { encodeCheckpoint } from "fused-adam/checkpoint";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { byteLength, DTYPE_BITS } from "../../src/checkpoint/safetensors.js";
 import { fileOf, stepped, tiny } from "../checkpoint/support.js";
 import { fileUnless, notBuilt } from "../support/host.js";
+import { root } from "../support/root.js";
+import { scratch } from "../support/scratch.js";
 
 fileUnless(notBuilt);
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
 const { bin } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-let folder: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "fused-adam-"));
-});
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = scratch();
 
 function run(...args: string[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, bin["fused-adam"]), ...args], {

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, it } from "vitest";
-import { root } from "../support/markdown.js";
+import { root } from "../support/root.js";
 
 const page = readFileSync(join(root, "docs/architecture.md"), "utf8");
 const { ROOMS } = (await import(pathToFileURL(join(root, ".dependency-cruiser.mjs")).href)) as {

@@ -3,11 +3,13 @@
  * what the comments in it say. What cannot run here is in a table, with the reason; a block in neither fails.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { transformSync } from "esbuild";
-import { afterAll, describe, expect, it } from "vitest";
-import { type Block, blocksOf, examples, PAGES, root } from "../support/markdown.js";
+import { describe, expect, it } from "vitest";
+import { type Block, blocksOf, examples, PAGES } from "../support/markdown.js";
+import { root } from "../support/root.js";
+import { scratchInPackage } from "../support/scratch.js";
 
 const PYTHON = "/usr/bin/python3";
 const torch = existsSync(PYTHON) && runs(() => execFileSync(PYTHON, ["-c", "import torch"], { stdio: "ignore" }));
@@ -48,6 +50,8 @@ const COMMANDS: Record<string, string> = {
   "npm install fused-adam": "takes what the registry has, not what is here",
   "npm ci && npm test": "is what runs this; .ci/run starts with it",
   "npm ci && npm run demo": "trains for minutes; examples/digits checks its own results",
+  "npm run dev -- optimizer": "watches until it is stopped; runs tests that run here as well",
+  "npm run test:src -- jax": "runs tests that run here as well",
   "npm run check": "contains this",
   "npm run bench": "measures for minutes, and speed is no matter for tests",
   "npm run demo": "trains for minutes; examples/digits checks its own results",
@@ -60,10 +64,7 @@ const COMMANDS: Record<string, string> = {
   "npx fused-adam inspect run.safetensors": "test/files/inspect.test.ts runs it",
 };
 
-// Inside the package, so that "fused-adam" resolves to it.
-mkdirSync(join(root, "build"), { recursive: true });
-const dir = mkdtempSync(join(root, "build/docs-"));
-afterAll(() => rmSync(dir, { recursive: true }));
+const dir = scratchInPackage();
 
 const blocks = [...PAGES.flatMap(blocksOf), ...examples()];
 const titled = (list: readonly Block[]) => list.map((block) => [`${block.file}:${block.line}`, block] as const);

@@ -1,6 +1,5 @@
 /** The examples run as their READMEs say, and train as the float32 reference does. */
 import { execFileSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { adamwFor } from "../../examples/float32arrays/integrate.js";
 import { createNetwork, pairsOf } from "../../examples/float32arrays/network.js";
@@ -13,11 +12,10 @@ import { createRng } from "../../examples/shared/rng.js";
 import { type ReferenceState, referenceStep } from "../reference.js";
 import { expectSameBits } from "../support/bits.js";
 import { hyperOf } from "../support/model.js";
+import { root } from "../support/root.js";
 
 // They start processes, which a busy machine keeps waiting.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
-
-const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** What an example prints, and the numbers that follow a word in it. */
 function run(example: string, env?: NodeJS.ProcessEnv): { text: string; numbers(after: string): number[] } {

@@ -1,14 +1,14 @@
 /** The recipes of docs/threads.md for cross-origin isolation, in the servers and the browser they are for. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createServer as createVite, preview } from "vite";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { noChromium } from "../support/chromium.js";
 import { unless } from "../support/host.js";
 import { recipe } from "../support/markdown.js";
 import { stage } from "../support/pages.js";
-import { root } from "../support/root.js";
+import { scratchInPackage } from "../support/scratch.js";
 import { type Answer, listen } from "../support/site.js";
 
 const of = (name: string) => recipe("docs/threads.md", name);
@@ -20,10 +20,8 @@ const HEADERS = of("headers")
   .split("\n")
   .map((line) => line.split(": ") as [string, string]);
 
-mkdirSync(join(root, "build"), { recursive: true });
-const dir = mkdtempSync(join(root, "build/isolation-"));
+const dir = scratchInPackage();
 writeFileSync(join(dir, "index.html"), "<!doctype html><title>page</title>");
-afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 async function expectHeaders(url: string): Promise<void> {
   const response = await fetch(url);

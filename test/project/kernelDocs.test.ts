@@ -1,19 +1,19 @@
 /** What docs/kernels.md and docs/adding-a-kernel.md say about kernels, held against the compiler. */
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import type { UpdateKernel, UpdateRow } from "../../src/kernels/table.js";
 import { expectSameBits } from "../support/bits.js";
 import { wild } from "../support/data.js";
-import { blocksOf, recipe, root } from "../support/markdown.js";
+import { blocksOf, recipe } from "../support/markdown.js";
+import { root } from "../support/root.js";
+import { scratchInPackage } from "../support/scratch.js";
 import { wasmBytes } from "../support/wasm.js";
 import { partsOf } from "../support/wat.js";
 
 /** A copy of the sources, in which the page's changes are made. */
-mkdirSync(join(root, "build"), { recursive: true });
-const copy = mkdtempSync(join(root, "build/kernel-docs-"));
-afterAll(() => rmSync(copy, { recursive: true }));
+const copy = scratchInPackage();
 
 /** The compiler takes some seconds, and waits its turn on a machine that runs other tests. */
 const MINUTES = 180_000;

@@ -3,7 +3,8 @@ import { execFileSync } from "node:child_process";
 import { statSync } from "node:fs";
 import { posix } from "node:path";
 import { describe, expect, it } from "vitest";
-import { anchorsOf, linksOf, PAGES, root } from "../support/markdown.js";
+import { anchorsOf, linksOf, PAGES } from "../support/markdown.js";
+import { root } from "../support/root.js";
 
 /** What a clone has: a file that only lies here is no target. */
 const tracked = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], {

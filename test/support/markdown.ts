@@ -1,8 +1,6 @@
 /** What tests read of the pages that people read: code blocks, links, headings. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-
-export const root = fileURLToPath(new URL("../..", import.meta.url));
+import { root } from "./root.js";
 
 /** The pages, as paths in the repository. One that is added is tested from then on. */
 export const PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"]

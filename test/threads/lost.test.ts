@@ -2,17 +2,17 @@
  * Workers that throw, end, hang or never start. A step that lost one fails within 15 s (5 s of patience and a machine that
  * is busy with other tests), counts nothing, and after the state is loaded the run goes on as if nothing had happened.
  */
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdtempSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AdamW } from "fused-adam";
 import { encodeCheckpoint, loadCheckpoint } from "fused-adam/checkpoint";
 import { loadCheckpointFile, saveCheckpointFile } from "fused-adam/node";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { caught, expectError, stateError } from "../support/api.js";
 import { fileUnless, on } from "../support/host.js";
 import { dyadic } from "../support/model.js";
+import { scratch } from "../support/scratch.js";
 import { CALLS, type Call, call, countsOf, expectSameRun, fillAll, large } from "./support.js";
 import { Workers } from "./workers.js";
 
@@ -23,8 +23,7 @@ const THREADS = 3;
 const worker = stateError("threads", "ERR_WORKER");
 const lost = stateError("optimizer", "ERR_STATE_LOST");
 
-const folder = mkdtempSync(join(tmpdir(), "fused-adam-threads-"));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = scratch();
 
 interface Way {
   /** Where the error's message says why. */

@@ -1,9 +1,9 @@
 /** Node workers that do what they should not, and the package in a process of its own. */
 import { execFile } from "node:child_process";
 import { setImmediate as turn } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import type { Worker as NodeWorker, WorkerOptions } from "node:worker_threads";
 import { headerLength, INSIDE } from "../../src/threads/protocol.js";
+import { root } from "../support/root.js";
 
 /**
  * What a worker does when it has taken a chunk. To linger is to be slow to leave the job; to dawdle, to be slow to enter one,
@@ -132,8 +132,6 @@ const delay = ((array: Int32Array, index: number, value: number) => {
   pools.get(array.buffer)?.writes();
   return store(array, index, value);
 }) as typeof Atomics.store;
-
-const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** What a script of the package's user prints, in a Node of its own. Rejects unless it ends by itself, in time and well. */
 export async function child(script: string, flags: readonly string[] = [], timeout = 30_000): Promise<string> {

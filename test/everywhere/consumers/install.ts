@@ -3,15 +3,15 @@ import { execFile } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { root } from "../../support/root.js";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
-const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const run = promisify(execFile);
 
 /** Packs what was built. @returns the tarball's path */
 export async function pack(folder: string): Promise<string> {
   const { stdout } = await run("npm", ["pack", "--silent", "--ignore-scripts", "--pack-destination", folder], {
-    cwd: ROOT,
+    cwd: root,
   });
   return `${folder}/${stdout.trim()}`;
 }

@@ -122,7 +122,7 @@ function draw({ title, from, strokes }: Chart, timings: readonly Timing[]): stri
   );
 }
 
-/** The powers of ten between two values; with 2 and 5 times these where they are few. */
+/** The powers of ten between two values; where these are few, also 2 and 5 times them. */
 function round([low, high]: readonly [number, number]): number[] {
   const steps = high / low > 1000 ? [1] : [1, 2, 5];
   const decades = Array.from({ length: 13 }, (_, i) => i - 6);
@@ -131,7 +131,7 @@ function round([low, high]: readonly [number, number]): number[] {
     .filter((tick) => tick >= low && tick <= high);
 }
 
-/** Where the names go: to the right of everything, or to the end of a line that ends early. */
+/** Where the names go: right of the chart, or at the end of a line that ends early. */
 function ends(points: readonly Timing[], sizes: readonly number[]): Label[] {
   const last = new Map(points.map((point) => [point.contender, point]));
   const late = sizes.at(-2) ?? sizes.at(-1)!;
@@ -142,7 +142,7 @@ function ends(points: readonly Timing[], sizes: readonly number[]): Label[] {
   }));
 }
 
-/** Moves names that share a place apart until none touches another. */
+/** Moves overlapping names apart. */
 function apart(labels: readonly Label[], [low, high]: readonly [number, number]): Label[] {
   const height = SIZE.height - SIZE.marginTop - SIZE.marginBottom;
   const gap = (LABEL / height) * Math.log(high / low);

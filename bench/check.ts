@@ -4,7 +4,7 @@ import { HYPER, startValues } from "./data.js";
 export const REGIONS = ["param", "expAvg", "expAvgSq"] as const;
 export type RegionName = (typeof REGIONS)[number];
 
-/** Values of a region from its start, in as many pieces as suits. */
+/** The values of a region in order, in one or more pieces. */
 export type Values = Iterable<Float32Array> | AsyncIterable<Float32Array>;
 
 export interface Expectation {
@@ -15,8 +15,8 @@ export interface Expectation {
   /** clip / gradScale. */
   readonly factor?: number;
   /**
-   * 0: bit for bit. Otherwise relative for moments; for a parameter a multiple of lr, the largest step there is, and two
-   * roundings of the parameter itself.
+   * 0: the same bits. Otherwise a relative error for moments; for a parameter a multiple of lr, which is about how far a step
+   * can move it, plus two roundings of the parameter itself.
    */
   readonly tolerance: number;
 }
@@ -69,7 +69,7 @@ function firstWrong(
     const value = values[i]!;
     const wanted = expected[j]!;
     if (Object.is(value, wanted)) continue;
-    // Not the negation: a NaN is wrong.
+    // Written so that a NaN is wrong.
     if (tolerance > 0 && Math.abs(value - wanted) <= absolute + relative * Math.abs(wanted)) continue;
     return i;
   }

@@ -17,7 +17,7 @@ const FUSED_2 = "one call, 2 threads";
 const PASSES = "separate passes, WebAssembly";
 const LOOPS = "separate passes, JavaScript";
 
-/** The gradients come multiplied by this, and their norm is twice what it may be. */
+/** The gradients are multiplied by this, and their norm is twice the limit. */
 const GRAD_SCALE = 1024;
 const clipNormOf = (norm: number) => norm / 2;
 
@@ -30,7 +30,7 @@ interface Way {
 
 const MI = 1 << 20;
 
-/** The step as a training loop takes it, in one call and in passes one after the other, beside a plain step. */
+/** The step of a training loop, in one call and as separate passes, beside a plain step. */
 export async function clippedStep(report: Report, effort: Effort): Promise<void> {
   for (const length of sizesFrom(effort, [64 << 10, MI, 16 * MI])) {
     const ways = waysFor(length);
@@ -84,7 +84,7 @@ function trueNorm(length: number): number {
   return normOf([grad], GRAD_SCALE);
 }
 
-/** What `step` does with these options, by the package's own kernels one after the other. */
+/** What `step` does with these options, as separate passes of the package's own kernels. */
 function inPasses(model: Model, clipNorm: number): () => void {
   const { optimizer, views } = model;
   const { length } = views.grad;
@@ -102,7 +102,7 @@ function inPasses(model: Model, clipNorm: number): () => void {
   };
 }
 
-/** The same as one writes it in JavaScript. */
+/** The same in plain JavaScript. */
 function inLoops({ views }: Model, clipNorm: number): () => void {
   const { grad } = views;
   let step = 0;

@@ -1,9 +1,9 @@
-/** What every contender starts from: one dense AdamW, the hyper-parameters PyTorch has as defaults. */
+/** The hyper-parameters of every contender: PyTorch's defaults for AdamW. */
 export const HYPER = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0.01 } as const;
 
 /**
- * Parameters and gradients repeat after so many: the reference then has a result for 64 Mi of them in a moment. A prime, so
- * that whoever takes an element from a power of two further on takes a wrong one.
+ * Parameters and gradients repeat with this period, so that the reference has to compute no more than one period. A prime: a
+ * kernel that is off by a power of two then reads wrong values.
  */
 export const PERIOD = 65_521;
 

@@ -2,7 +2,7 @@ import type { Plan } from "./measure.js";
 
 const [KI, MI] = [1 << 10, 1 << 20];
 
-/** How much of everything a run does. */
+/** Which sizes a run measures, and for how long. */
 export interface Effort {
   /** Parameters of a model, ascending. */
   readonly sizes: readonly number[];
@@ -18,7 +18,7 @@ export const FULL: Effort = {
   }),
 };
 
-/** For a look: a fraction of the rounds, and nothing that takes gigabytes. */
+/** For a quick look: fewer rounds, and no models of gigabytes. */
 export const QUICK: Effort = {
   sizes: [16, 4 * KI, 64 * KI, MI],
   plan: () => ({ rounds: 5, milliseconds: 2, warmUp: 20 }),

@@ -24,7 +24,7 @@ export function describeHost(): Record<string, string> {
   };
 }
 
-/** Measures what share of the machine others use meanwhile: ratios between one thread and two depend on it. */
+/** Measures how much of the machine other processes use: the ratio of one thread to two depends on it. */
 export function watchOthers(): () => number {
   const [busyBefore, ownBefore, start] = [busy(), own(), performance.now()];
   return () => {
@@ -33,7 +33,7 @@ export function watchOthers(): () => number {
   };
 }
 
-/** Milliseconds that all cores together were not idle. */
+/** Busy milliseconds, summed over all cores. */
 function busy(): number {
   return cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0);
 }
@@ -43,7 +43,7 @@ function own(): number {
   return (user + system) / 1000 + nativeCpu();
 }
 
-/** Bytes that can be had without swapping. */
+/** Bytes that are free. */
 export function availableMemory(): number {
   return freemem();
 }

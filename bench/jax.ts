@@ -20,12 +20,12 @@ function ramp(count: number, size: number, scale: number): JaxArray[] {
   );
 }
 
-/** jax-js computes when values are asked for: here one of each array, at its start, which is read without a kernel of its own. */
+/** jax-js computes when values are read. This reads the first value of each array, which takes no kernel of its own. */
 function finish(arrays: JaxArray[]): void {
   for (const array of arrays) array.ref.slice([0, 1]).dataSync();
 }
 
-/** One training step's worth of optimizer in a jax-js program, the gradients at hand as arrays. */
+/** The optimizer's part of a training step in a jax-js program; the gradients are given. */
 function contendersFor(count: number, size: number): { name: string; step(): void; params(): JaxArray[] }[] {
   const grads = ramp(count, size, 0.01);
   const start = () => ramp(count, size, 1);
@@ -58,14 +58,14 @@ function contendersFor(count: number, size: number): { name: string; step(): voi
       params: () => ops.params,
       step() {
         [ops.params, ops.state] = jitted(tree.ref(grads), ops.state, ops.params);
-        // One output asked for, all of them are computed.
+        // Reading one output computes all of them.
         finish([ops.params[0]!]);
       },
     },
   ];
 }
 
-/** AdamW inside jax-js on its wasm backend, one thread: copies in and out against its own compiled arithmetic. */
+/** AdamW in jax-js on its wasm backend, one thread: `fused-adam/jax`, copies included, beside jax-js's own operations. */
 export async function insideJax(report: Report): Promise<void> {
   for (const [count, size] of [
     [1, 4096],

@@ -7,7 +7,7 @@ import type { Report } from "./report.js";
 
 const MI = 1 << 20;
 
-/** Whether a parameter of 64 Mi costs what one of 16 Mi does: both in turn. */
+/** Whether a parameter takes as long in a model of 64 Mi as in one of 16 Mi. */
 export async function largeModels(report: Report, effort: Effort): Promise<void> {
   const sizes = [16 * MI, 64 * MI] as const;
   if (!effort.sizes.includes(sizes[1])) return;

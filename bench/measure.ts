@@ -1,6 +1,6 @@
 import { Bench, type Task } from "tinybench";
 
-/** Something that can be timed: one call does one step. What only it can time, because it runs elsewhere, it times itself. */
+/** Something to time. One call does one step; a contender in another process measures itself. */
 export type Contender = { readonly name: string } & (
   | {
       readonly step: () => unknown;
@@ -10,17 +10,17 @@ export type Contender = { readonly name: string } & (
   | { readonly time: Timer }
 );
 
-/** Nanoseconds per call, from so many calls in a row. */
+/** Makes so many calls in a row; nanoseconds per call. */
 export type Timer = (calls: number) => Promise<number>;
 
-/** Nanoseconds per call, one number per round; rounds pair up across contenders. */
+/** Nanoseconds per call by contender, one number per round; the same index is the same round. */
 export type Samples = ReadonlyMap<string, readonly number[]>;
 
 export interface Plan {
   readonly rounds: number;
   /** How long each contender's turn in a round is meant to take; one call at least. */
   readonly milliseconds: number;
-  /** How long each runs before it counts, for both compilers and the frequency governor. */
+  /** Milliseconds each runs before it is timed, so that compilers and clock frequency settle. */
   readonly warmUp: number;
 }
 
@@ -31,7 +31,7 @@ export interface Spread {
   readonly high: number;
 }
 
-/** Batches per turn: the clock is read rarely even where a call is short, and one interruption does not decide a turn. */
+/** Batches per turn: short calls are timed many at once, and a single interruption does not decide a turn. */
 const BATCHES = 16;
 
 /** Nanoseconds per call: tinybench's median over batches. */
@@ -41,12 +41,12 @@ export function timeCalls(step: () => unknown, calls: number, before?: () => voi
   const batch = () => {
     for (let i = 0; i < size; i++) step();
   };
-  // Told whether it is asynchronous, because tinybench would call it once to find out, and a step more is another result.
+  // `async` is given because tinybench would otherwise make a call to find out, and one step more gives another result.
   bench.add("calls", batch, { async: false, ...(before !== undefined && { beforeEach: before }) });
   return perCall(bench.runSync()[0]!, size);
 }
 
-/** The same of steps that are over when their promise settles. */
+/** The same for asynchronous steps. */
 export async function timeAsyncCalls(step: () => Promise<unknown>, calls: number): Promise<number> {
   const size = Math.ceil(calls / BATCHES);
   const bench = benchOf(calls, size);
@@ -72,8 +72,8 @@ export function timerOf(contender: Contender): Timer {
 }
 
 /**
- * Times contenders in turn, round after round, so that what the machine does meanwhile hits all of them alike. The order
- * turns with the round: nobody always runs after the same neighbour.
+ * Times contenders in turn, round after round, so that what else the machine does affects all of them alike. The order
+ * rotates with the round, so that none always runs after the same one.
  */
 export async function alternate(
   contenders: readonly Contender[],
@@ -97,7 +97,7 @@ export async function alternate(
   return samples;
 }
 
-/** Runs until it is warm, and says how many calls then make a turn. */
+/** Warms it up; returns how many calls make a turn. */
 async function warmUp(timer: Timer, { milliseconds, warmUp }: Plan): Promise<number> {
   let calls = 1;
   let each = await timer(calls);
@@ -140,7 +140,7 @@ export function formatRatio(samples: Samples, a: string, b: string): string {
   return formatSpread(ratio(samples, a, b));
 }
 
-/** Three digits, or two behind the point for what is near 1. */
+/** Three digits; two after the point for values near 1. */
 export function short(value: number): string {
   if (value >= 100) return Math.round(value).toLocaleString("en");
   return value >= 10 ? value.toFixed(1) : value.toFixed(value < 0.1 ? 3 : 2);

@@ -5,7 +5,7 @@ import { HYPER, repeat, startValues } from "./data.js";
 /** One AdamW over one tensor of `length` parameters, filled with the bench's values. */
 export interface Model {
   readonly optimizer: AdamW;
-  /** Its four regions, where they lie in linear memory. */
+  /** Views of its four regions. */
   readonly views: Readonly<Record<"param" | "grad" | "expAvg" | "expAvgSq", Float32Array>>;
 }
 
@@ -29,7 +29,7 @@ export function readerOf({ views }: Pick<Model, "views">): (region: RegionName) 
 
 type Arrays = Model["views"];
 
-/** AdamW as one writes it in JavaScript: a loop over four Float32Arrays, float64 in between. */
+/** AdamW in plain JavaScript: a loop over four Float32Arrays, computing in float64. */
 export function loopStep({ param, grad, expAvg, expAvgSq }: Arrays, step: number): void {
   const { lr, betas, eps, weightDecay } = HYPER;
   const [beta1, beta2] = betas;

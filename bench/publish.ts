@@ -10,7 +10,7 @@ import type { Results, Row, Timing } from "./report.js";
 import { STEP } from "./step.js";
 import { table } from "./terminal.js";
 
-/** The pages that figures are written into. No other page states one: it links to these. */
+/** The pages that figures are written into. Other pages link to these. */
 export const PAGES = ["README.md", "docs/benchmarks.md", "bench/NOTES.md"];
 
 /** Sections that have a region of their own, by their titles; `others` has the rest. */
@@ -88,7 +88,7 @@ function readmeTable(steps: readonly Timing[], { cpu, engine, date }: Results["h
   return `${table(["parameters", ...names.map((name) => README_COLUMNS[name])], rows)}\n\n${cpu}; ${engine}; ${date}.`;
 }
 
-/** All of the sections whose titles are wanted: their timings, then their other figures. */
+/** The sections with these titles: their timings, then their other figures. */
 function sections({ timings, rows }: Results, isWanted: (section: string) => boolean): string {
   const titles = [...new Set(timings.map(({ section }) => section))].filter(isWanted);
   return [
@@ -123,7 +123,7 @@ function bySize(timings: readonly Timing[], cell: (timing: Timing) => string): s
   );
 }
 
-/** Rows in groups that have the same figures, for a table each. */
+/** Groups rows that have the same figures: a table each. */
 function alike(rows: readonly Row[]): Row[][] {
   const groups = new Map<string, Row[]>();
   for (const row of rows) {

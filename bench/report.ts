@@ -12,7 +12,7 @@ export interface Timing {
   readonly ns: Spread;
   /** 10^9 bytes per second that a step has to move at least; null where that is not known. */
   readonly gigabytes: number | null;
-  /** Its time over the baseline's, round by round; null in the baseline's own row. */
+  /** Its time divided by the baseline's, round by round; null for the baseline itself. */
   readonly ratio: (Spread & { readonly to: string }) | null;
 }
 
@@ -38,7 +38,7 @@ export interface Results {
   readonly goals: readonly Goal[];
 }
 
-/** Collects figures, prints them as they come, and ends as one JSON file. */
+/** Collects figures, prints them as they come, and saves them as a JSON file. */
 export class Report {
   readonly #terminal: Terminal;
   readonly #host = describeHost();
@@ -53,12 +53,12 @@ export class Report {
     for (const [what, value] of Object.entries(this.#host)) terminal.print(`${what}: ${value}`);
   }
 
-  /** What is being done at the moment. */
+  /** Says what the run is doing. */
   status(activity: string, detail?: string): void {
     this.#terminal.status(activity, detail);
   }
 
-  /** Something a reader of the figures has to know. */
+  /** Adds a remark that a reader of the figures needs. */
   note(text: string): void {
     if (this.#notes.includes(text)) return;
     this.#notes.push(text);
@@ -103,7 +103,7 @@ export class Report {
     this.#terminal.print(`${reached ? "reached" : "MISSED "}  ${goal}: ${saw}`);
   }
 
-  /** @param complete whether this was a full run of everything, whose figures may be published */
+  /** @param complete whether this was a full run, whose figures may be published */
   results(complete: boolean): Results {
     const others = `${(100 * this.#others()).toFixed(0)} % of the cores`;
     return {

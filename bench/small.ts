@@ -5,7 +5,7 @@ import { alternate, formatSpread, median, ratio } from "./measure.js";
 import { createModel } from "./model.js";
 import type { Report } from "./report.js";
 
-/** Sixteen parameters: what a call costs, and whether it leaves anything behind. */
+/** Sixteen parameters: the time of a call, and whether it leaks memory. */
 export async function smallStep(report: Report, effort: Effort): Promise<void> {
   const { optimizer } = createModel(16);
   const step = () => optimizer.step();
@@ -19,11 +19,11 @@ export async function smallStep(report: Report, effort: Effort): Promise<void> {
   const grown = process.memoryUsage().heapUsed - before;
   report.row("a small step", 16, { "ns per step": each, "heap grown by 1,000,000 steps, bytes": grown });
   report.goal("16 parameters in under 1 µs", each < 1000, `${each.toFixed(0)} ns`);
-  // The collector's own bookkeeping moves by some kilobytes; a single pointer kept per step would be 8 MB.
+  // The garbage collector's own data varies by some kilobytes; one pointer kept per step would be 8 MB.
   report.goal("no allocation that stays", grown < 500_000, `${grown} bytes after 1,000,000 steps`);
 }
 
-/** A thousand tensors of 1,024 against one of the same total. */
+/** A thousand tensors of 1,024, beside one of the same total length. */
 export async function manyTensors(report: Report, effort: Effort): Promise<void> {
   const [count, size] = [1000, 1024];
   const total = count * size;

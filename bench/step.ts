@@ -25,7 +25,7 @@ export async function stepSpeed(report: Report, effort: Effort): Promise<void> {
   }
 }
 
-/** Who runs at this size; nobody where it takes more memory than there is. */
+/** Who runs at this size; nobody if there is not enough memory. */
 function fieldAt(list: readonly Entrant[], length: number, report: Report): readonly Entrant[] {
   const field = list.filter(({ name, largest }) => {
     if (largest === undefined || length <= largest.length) return true;
@@ -38,7 +38,7 @@ function fieldAt(list: readonly Entrant[], length: number, report: Report): read
   return [];
 }
 
-/** Opens everybody, checks everybody, times everybody in turn. */
+/** Opens and checks every participant, then times them in turn. */
 export async function race(
   field: readonly Entrant[],
   length: number,
@@ -59,7 +59,7 @@ export async function race(
     return await alternate(entries, plan, (round) => report.status(activity, `round ${round + 1} of ${plan.rounds}`));
   } finally {
     for (const entry of entries) await entry.close();
-    // Gigabytes, and nothing else would make room before the next size.
+    // Frees gigabytes before the next size.
     globalThis.gc?.();
   }
 }
@@ -68,7 +68,7 @@ const KI = 1 << 10;
 const MI = 1 << 20;
 const IN_CACHE = [4 * KI, 64 * KI];
 
-/** What this package set out to reach. */
+/** Compares the figures with the goals. */
 function judge(report: Report, length: number, samples: Samples, field: readonly Entrant[]): void {
   const size = sizeName(length);
   const times = (name: string, base = FUSED): Spread => ratio(samples, name, base);

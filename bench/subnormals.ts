@@ -44,8 +44,8 @@ const KI = 1 << 10;
 const MI = 1 << 20;
 
 /**
- * What the flush costs a model without a single subnormal: at most 3 %. Judged by the flush alone against the steps between
- * two of them: that is a quotient of two times, where with and without differ by less than either varies.
+ * What the flush costs a model without any subnormal: at most 3 %. This is the time of the flush alone divided by that of the
+ * steps between two of them: the times with and without it differ by less than either of them varies.
  */
 export async function denseCost(report: Report, effort: Effort): Promise<void> {
   for (const length of sizesFrom(effort, [4 * KI, 64 * KI, MI, 16 * MI])) {
@@ -70,8 +70,8 @@ export async function denseCost(report: Report, effort: Effort): Promise<void> {
 }
 
 /**
- * 2,000 steps with zero gradients on all but 1 % of a model: the last is at most 1.1x the first. A dense twin steps in turn with
- * it, and times are taken as multiples of the twin's: seconds apart, this kind of machine differs from itself by more.
+ * 2,000 steps with zero gradients on all but 1 % of a model: the last takes at most 1.1x the first. A second, dense model steps in
+ * turn with it, and times are divided by the second model's: within seconds the speed of the machine itself varies by more.
  */
 export async function sparseDecay(report: Report, effort: Effort): Promise<void> {
   const length = Math.min(MI, effort.sizes.at(-1)!);

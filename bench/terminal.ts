@@ -1,6 +1,6 @@
 import type { WriteStream } from "node:tty";
 
-/** Lines that stay, and below them one that says what is going on: rewritten on a terminal, left out of files and pipes. */
+/** Prints lines, and below them a status line: rewritten on a terminal, left out of files and pipes. */
 export class Terminal {
   readonly #out: Pick<WriteStream, "write" | "isTTY" | "columns">;
   #status = "";
@@ -14,7 +14,7 @@ export class Terminal {
     this.#out.write(`${text}\n`);
   }
 
-  /** What is going on now; `detail` changes often and is shown on a terminal only. */
+  /** Sets the status line; `detail` changes often and is shown on a terminal only. */
   status(activity: string, detail = ""): void {
     if (!this.#out.isTTY) {
       if (activity !== this.#status) this.#out.write(`${activity}\n`);
@@ -32,7 +32,7 @@ export class Terminal {
   }
 }
 
-/** A Markdown table with aligned columns: readable in a terminal as it is in a document. The first column is text, the rest figures. */
+/** A Markdown table with aligned columns, to be read in a terminal as well. The first column is text, the others are figures. */
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = header.map((title, i) => Math.max(3, title.length, ...rows.map((row) => row[i]!.length)));
   const line = (cells: readonly string[]) =>

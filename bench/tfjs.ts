@@ -48,7 +48,7 @@ function variablesFor(shapes: readonly number[][]): tf.Variable[] {
   });
 }
 
-/** Nothing is timed before both have made the same of the same, after three steps within `share` of what they can have moved. */
+/** Compares results before anything is timed: after three steps, within `share` of the largest possible change. */
 function validate(title: string, one: readonly tf.Variable[], other: readonly tf.Variable[], share: number): void {
   one.forEach((variable, i) => {
     const [a, b] = [variable.dataSync(), other[i]!.dataSync()];
@@ -116,7 +116,7 @@ async function wholeSteps(report: Report, title: string, { shapes, loss }: Task)
     return { name, variables, optimizer, step, shares };
   });
   for (const { step } of sets) for (let i = 0; i < 3; i++) step();
-  // Their gradients differ by now, and next to epsilon a little is much.
+  // Their gradients differ by now, and near epsilon a small difference has a large effect.
   validate(title, sets[0]!.variables, sets[1]!.variables, 1e-3);
   const samples = await alternate(sets, PLAN);
   const percent = (shares: readonly number[]) => {

@@ -17,7 +17,7 @@ export const COLOURS = {
   grey: "#7d8590",
 } as const;
 
-/** Everything not coloured by itself is drawn in the text's colour. */
+/** What has no colour of its own has the colour of the text. */
 const STYLE = `
   svg { color: #24292f; background: #ffffff }
   @media (prefers-color-scheme: dark) { svg { color: #e6edf3; background: #0d1117 } }
@@ -26,11 +26,11 @@ const STYLE = `
 interface Words {
   readonly title: string;
   readonly subtitle: string;
-  /** For those who do not see it. */
+  /** For screen readers. */
   readonly description: string;
 }
 
-/** An Observable Plot as a stand-alone SVG, for light and dark pages, with a title and a description that screen readers read. */
+/** An Observable Plot as a stand-alone SVG for light and dark pages, with a title and a description for screen readers. */
 export function figure({ title, subtitle, description }: Words, options: Plot.PlotOptions): string {
   const { document } = parseHTML("<!doctype html><html></html>");
   const above = { frameAnchor: "top-left", dx: 12 - (options.marginLeft ?? 40) } as const;

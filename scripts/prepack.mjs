@@ -1,4 +1,4 @@
-// What is packed: a fresh build, and files whose modes do not depend on the umask of whoever packs them. npm evens out all else.
+// Runs before packing: builds afresh, and sets file modes, so that they do not depend on the umask. npm normalises everything else.
 import { execFileSync } from "node:child_process";
 import { chmodSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// Packs two clean clones of HEAD, in folders of other names, another time zone, language and umask, at the same time, and compares the
-// bytes of what `npm publish` would upload.
+// Packs two clean clones of HEAD, with different folder names, time zones, languages and umasks, and compares the bytes that
+// `npm publish` would upload.
 import { execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -56,7 +56,7 @@ function listing(archive) {
   return [...digests.split("\n"), ...modes.split("\n")];
 }
 
-/** What it prints is shown only when it fails. */
+/** Runs a command; its output is shown only if it fails. */
 function run(command, args, env) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });

@@ -1,10 +1,10 @@
-// Size budgets: what an entry point costs a page, bundled, minified and brotli-compressed, its modules inlined. Peers are left out.
+// Size budgets: the bytes that an entry point adds to a page, bundled, minified and brotli-compressed, with its modules. Without peers.
 import { readFileSync } from "node:fs";
 import { brotliCompressSync } from "node:zlib";
 import { build } from "esbuild";
 
 const LOADER = "@assemblyscript/loader";
-/** Every entry point has a row, and together with the core if that is what it is used with. */
+/** A row for every entry point; with the core where it is used together with it. */
 const BUDGETS = [
   { entries: ["."], without: [LOADER], kilobytes: 16 },
   { entries: ["."], kilobytes: 17.5 },

@@ -1,11 +1,11 @@
 /**
- * What a step cannot be faster than: its memory traffic without its arithmetic, and its square root and division without
- * its memory traffic; and the pass over the gradients that scaling them apart from the step takes. Same vocabulary, same
- * unrolling as the kernels; lengths are multiples of 16.
+ * Lower bounds for a step: its memory traffic without its arithmetic, and its square root and division without its memory
+ * traffic. Also a pass that scales gradients, for steps made of separate passes. Same instructions and same unrolling as the
+ * kernels; lengths are multiples of 16.
  */
 import { div, load, mul, or, splat, sqrt, store } from "../../assembly/lane";
 
-/** Loads param, grad, expAvg, expAvgSq and stores all but grad, unchanged. Returns something made of grad, so that its loads stay. */
+/** Loads param, grad, expAvg, expAvgSq and stores all but grad, unchanged. Returns a value computed from grad, so that its loads are not removed. */
 export function load_store(param: usize, grad: usize, expAvg: usize, expAvgSq: usize, length: usize): i32 {
   let seen = splat(0);
   for (; length >= 16; length -= 16) {

@@ -1,10 +1,10 @@
 import { check, type Expectation, type RegionName, type Values } from "../check.js";
 import { type Contender, timerOf } from "../measure.js";
 
-/** One who takes part in the comparison, at any size. */
+/** A participant of the comparison, at any size. */
 export interface Entrant {
   readonly name: string;
-  /** Whose it is: what goals compare with what. */
+  /** What it is: goals compare kinds. */
   readonly kind: "package" | "library" | "loop" | "native" | "limit";
   /** Bytes a step moves per parameter, at least; undefined where that is not known. */
   readonly traffic?: number;
@@ -12,15 +12,15 @@ export interface Entrant {
   readonly memory: number;
   /** The largest size it is run at, and why not larger. */
   readonly largest?: { readonly length: number; readonly reason: string };
-  /** Ready to step over `length` parameters, from the bench's start values. */
+  /** Prepares to step over `length` parameters, from the bench's start values. */
   open(length: number): Promise<Entry>;
 }
 
 /** An entrant at a size. */
 export type Entry = Contender & {
-  /** Throws unless it computes what it should. Called once, before it is timed. */
+  /** Throws if its results are wrong. Called once, before it is timed. */
   readonly verify: () => Promise<void>;
-  /** Lets go of its memory. */
+  /** Frees its memory. */
   readonly close: () => unknown;
 };
 

@@ -11,7 +11,7 @@ import { tensorflowEntrant } from "./tensorflow.js";
 const MI = 1 << 20;
 const ENOUGH = { length: 16 * MI, reason: "its ratio to the others no longer changes" };
 
-/** Everybody who can take part on this machine, and a note on everybody who cannot. */
+/** The participants that run on this machine, and a note on each that does not. */
 export function entrants(): { readonly list: readonly Entrant[]; readonly notes: readonly string[] } {
   const native = compileNative();
   const relaxed = enableRelaxed();

@@ -29,7 +29,7 @@ export const loadStoreEntrant: Entrant = {
   },
 };
 
-/** Elements the roots are taken of, over and over: they stay in the first-level cache. */
+/** Elements whose roots are taken again and again: they stay in the first-level cache. */
 const BLOCK = 1024;
 const ADDRESS = 1024;
 
@@ -48,7 +48,7 @@ export const sqrtDivEntrant: Entrant = {
       name: SQRT_DIV,
       step: () => sqrt_div(ADDRESS, block, length),
       async verify() {
-        // What comes back is the bitwise or of all 1 / sqrt(x): here 1 / sqrt(4), all the same.
+        // The result is the bitwise or of all 1 / sqrt(x); here all are 1 / sqrt(4).
         const half = new Uint32Array(new Float32Array([0.5]).buffer)[0];
         values.fill(4);
         const got = sqrt_div(ADDRESS, block, length);

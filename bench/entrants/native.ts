@@ -9,7 +9,7 @@ export const NATIVE_LOAD_STORE_2 = "C++ loads and stores, 2 threads";
 
 const KERNELS = { adamw: NATIVE, load_store: "C++ loads and stores" } as const;
 
-/** AdamW or its loads and stores in C++, in a process of its own that answers how long its steps took. */
+/** AdamW or its loads and stores in C++, in a process of its own that times its own steps. */
 export function nativeEntrant(kernel: keyof typeof KERNELS, threads: 1 | 2): Entrant {
   const name = KERNELS[kernel] + (threads === 2 ? ", 2 threads" : "");
   return {

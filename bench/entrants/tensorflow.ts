@@ -18,15 +18,15 @@ export const tensorflowVersion = `TensorFlow.js ${tf.version_core}`;
 let opened = 0;
 
 /**
- * `tf.train.adam` on tensors that are there already: `applyGradients` and nothing else. It has no weight decay, and takes its
- * bias corrections from products that it carries on in float32, hence the tolerance.
+ * `tf.train.adam` on existing tensors: `applyGradients` and nothing else. It has no weight decay, and multiplies its powers of β
+ * up in float32, hence the tolerance.
  */
 export function tensorflowEntrant(backend: "cpu" | "wasm", largest: NonNullable<Entrant["largest"]>): Entrant {
   const name = `TensorFlow.js ${backend}`;
   return {
     name,
     kind: "library",
-    // Each of its operations makes a tensor; not all of them are there at the same time.
+    // Each of its operations makes a tensor; not all of them exist at the same time.
     memory: 48,
     largest,
     async open(length) {

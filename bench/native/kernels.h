@@ -47,13 +47,13 @@ AVX2_FMA inline void adamw(const Regions& r, std::size_t begin, std::size_t end,
   for (; i < end; i++) adamw_scalar(r, i, c);
 }
 
-// Four loads and three stores per element, values unchanged; `seen` keeps the gradient's loads from being left out.
+// Four loads and three stores per element, values unchanged; `seen` keeps the compiler from removing the gradient's loads.
 AVX2_FMA inline void load_store(const Regions& r, std::size_t begin, std::size_t end, volatile float* seen) {
   __m256 all = _mm256_setzero_ps();
   for (std::size_t i = begin; i + 8 <= end; i += 8) {
     const __m256 p = _mm256_load_ps(r.param + i), m = _mm256_load_ps(r.expAvg + i), v = _mm256_load_ps(r.expAvgSq + i);
     all = _mm256_or_ps(all, _mm256_load_ps(r.grad + i));
-    // Opaque, or the compiler sees that every store writes what is there.
+    // Hides from the compiler that every store writes what is already there.
     __m256 p2 = p, m2 = m, v2 = v;
     __asm__("" : "+x"(p2), "+x"(m2), "+x"(v2));
     _mm256_store_ps(r.param + i, p2);

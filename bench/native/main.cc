@@ -1,4 +1,4 @@
-// A process that steps when it is told to, and is asleep in a read otherwise. One line on standard input, one answer:
+// Takes steps on command, and otherwise sleeps in a read. Commands, one per line on standard input, each with an answer:
 //   open <length> <period> <lr> <beta1> <beta2> <eps> <weight decay>, then <period> parameters and as many gradients as float32
 //   time <adamw|load_store> <threads> <calls>   nanoseconds per call, the median over batches
 //   read <0 param, 1 expAvg, 2 expAvgSq>        <length> float32
@@ -18,7 +18,7 @@
 #include <vector>
 #include "kernels.h"
 
-// One more thread, which sleeps between calls.
+// A second thread, which sleeps between calls.
 class Second {
  public:
   Second() : thread_([this] { loop(); }) {}
@@ -27,7 +27,7 @@ class Second {
     begin();
     thread_.join();
   }
-  // Runs `first` here and `second` there.
+  // Runs `first` on the caller and `second` on the second thread.
   void run(const std::function<void()>& first, const std::function<void()>& second) {
     task_ = second;
     begin();
@@ -89,7 +89,7 @@ static void once(Model& model, const std::string& kernel, Second* second) {
     else load_store(model.at, begin, end, &seen);
   };
   const std::size_t middle = model.length / 2 / 16 * 16;
-  // Waking a thread takes longer than stepping over so few.
+  // Waking the thread would take longer than the step.
   if (second == nullptr || model.length < 16384) range(0, model.length);
   else second->run([&] { range(middle, model.length); }, [&] { range(0, middle); });
 }
@@ -114,7 +114,7 @@ int main() {
   std::printf("%s\n", able ? "ready" : "a processor without AVX2 and FMA");
   std::fflush(stdout);
   if (!able) return 0;
-  // Subnormals are zero: what the package reaches by its flush.
+  // Subnormals are zero, as after the package's flush.
   _mm_setcsr(_mm_getcsr() | 0x8040);
 
   Model model;

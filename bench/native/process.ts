@@ -13,7 +13,7 @@ type Compiled = { readonly version: string } | { readonly reason: string };
 
 let compiled: Compiled | undefined;
 
-/** Compiles the native contender, once; how, or why not. */
+/** Compiles the native contender, once. Returns the compiler's version, or the reason why it could not. */
 export function compileNative(): Compiled {
   compiled ??= compile();
   return compiled;
@@ -39,7 +39,7 @@ export const nativeCpu = () => spent;
 
 type Piped = ChildProcess & { readonly stdin: Writable; readonly stdout: Readable };
 
-/** The native contender as a process of its own, asleep unless it is asked for something. */
+/** The native contender, a process of its own that sleeps between commands. */
 export class NativeProcess {
   readonly #child: Piped;
   readonly #chunks: AsyncIterator<Buffer>;
@@ -56,19 +56,19 @@ export class NativeProcess {
     return started;
   }
 
-  /** Sends a line, and bytes that belong to it; the line that comes back. */
+  /** Sends a line and the bytes that belong to it; returns the line that comes back. */
   async ask(line: string, ...bytes: readonly Float32Array[]): Promise<string> {
     this.#send(line, bytes);
     return this.#line();
   }
 
-  /** Sends a line that is answered with so many float32, and passes them on as they come. */
+  /** Sends a line whose answer is so many float32, and yields them as they arrive. */
   async *values(line: string, count: number): AsyncGenerator<Float32Array> {
     this.#send(line, []);
     for (let left = 4 * count; left > 0; ) {
       if (this.#rest.length < Math.min(4, left)) await this.#more();
       const take = Math.min(left, this.#rest.length - (this.#rest.length % 4));
-      // A copy: a chunk starts at any byte of its buffer.
+      // A copy, because a chunk may start at an unaligned byte of its buffer.
       yield new Float32Array(new Uint8Array(this.#rest.subarray(0, take)).buffer);
       this.#rest = this.#rest.subarray(take);
       left -= take;

@@ -1,6 +1,6 @@
-// Builds the documentation site into build/site: pages gathered in build/pages, the reference made from the docstrings, all of it
-// typeset and linked by VitePress, the demo's page in demo/, and every link in the result followed. `DOCS_BASE=/folder/` for a site
-// that is not at the root.
+// Builds the documentation site into build/site: gathers the pages in build/pages, makes the reference from the docstrings, has
+// VitePress build all of it, builds the demo's page into demo/, and checks every link. `DOCS_BASE=/folder/` for a site that is not at
+// the root of its host.
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { resolve } from "node:path";

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { posix } from "node:path";
 
 /**
- * Follows every link of a built site to a file that is there, and to an element with that id.
+ * Checks that every link of a built site leads to an existing file, and to an element with that id.
  *
  * @throws Error that lists those that lead nowhere
  */

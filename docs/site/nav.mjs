@@ -1,6 +1,6 @@
 /**
- * The site's pages: what the sidebar shows, in this order, and where each is written. Titles are the pages' own. A page of docs/ that
- * stands nowhere here fails the build, so does one that is listed and missing.
+ * The site's pages, in the order of the sidebar. Titles come from the pages. The build fails for a page of docs/ that is not listed
+ * here, and for one that is listed and missing.
  */
 export const NAV = [
   { text: "Guide", pages: ["docs/quickstart.md", "docs/family.md", "docs/promises.md", "docs/migrating.md"] },

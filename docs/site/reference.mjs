@@ -3,9 +3,9 @@ import { Application, Converter, ReflectionKind } from "typedoc";
 import { REPOSITORY } from "./nav.mjs";
 
 /**
- * Writes the reference, from the docstrings of all that package.json exports, as pages in `out`, and a sidebar for them.
+ * Writes the reference as pages in `out`, and a sidebar for them, from the docstrings of everything that package.json exports.
  *
- * @throws Error unless everything has a docstring, and everything that one refers to is there
+ * @throws Error for an export without a docstring, and for a reference that leads nowhere
  */
 export async function writeReference(pages, out) {
   const entries = entryPoints();
@@ -50,7 +50,7 @@ export async function writeReference(pages, out) {
 
   const project = await app.convert();
   if (project !== undefined) app.validate(project);
-  // As package.json has them, the main entry first.
+  // In the order of package.json, the main entry point first.
   const order = [...entries.values()];
   for (const list of [project?.children, ...(project?.groups ?? []).map(({ children }) => children)]) {
     list?.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
@@ -61,13 +61,13 @@ export async function writeReference(pages, out) {
 
   const urlOf = new Map(written.map(({ model, url }) => [model, url.replace(/index\.md$/, "")]));
   const item = (reflection) => ({ text: reflection.name, link: `/${out}/${urlOf.get(reflection)}` });
-  // What a module exports again has its page elsewhere.
+  // A re-export has its page in the module it comes from.
   const itemsOf = ({ children }) => children.filter((child) => urlOf.has(child)).map(item);
   const sidebar = project.children.map((module) => ({ ...item(module), collapsed: true, items: itemsOf(module) }));
   writeFileSync(`${pages}/${out}/sidebar.json`, JSON.stringify(sidebar));
 }
 
-/** Source file to subpath: what dist/esm/x.js was made of is src/x.ts. */
+/** From source file to subpath: dist/esm/x.js is made from src/x.ts. */
 function entryPoints() {
   const { name, exports } = JSON.parse(readFileSync("package.json", "utf8"));
   const compiled = Object.entries(exports).filter(([, target]) => target.import !== undefined);
@@ -79,7 +79,7 @@ function entryPoints() {
   );
 }
 
-/** Says what a reader wants to know, once: where a member comes from is not it, what the members of a union mean is. */
+/** Leaves out where members come from, and adds a table of what the members of a union mean. */
 function tidy(reflection) {
   const member = reflection.kindOf(ReflectionKind.SomeSignature) ? reflection.parent : reflection;
   if (member.parent?.kindOf(ReflectionKind.ClassOrInterface)) {

@@ -1,7 +1,7 @@
 import type { DecayColumn, DecayTable } from "./decayTable.js";
 import type { TrainedRun } from "./train.js";
 
-/** What the numbers must show for the demo's conclusions to hold: a sentence for each that does not. */
+/** Checks the demo's conclusions against its numbers. Returns a sentence for each that does not hold. */
 export function contradictions(
   runs: readonly TrainedRun[],
   adamW: TrainedRun,

@@ -6,7 +6,7 @@ import { createRng, permutation } from "../shared/rng.js";
 import { batchesOf, createModel } from "../shared/run.js";
 import { multiples, type Path, Replay } from "./replay.js";
 
-/** Constant here: one number to divide by. */
+/** Constant here, so that there is one number to divide by. */
 const ALPHA = 1e-3;
 
 export interface GradientStream {
@@ -61,7 +61,7 @@ export async function measureDecay(stream: GradientStream, lambda: number, binCo
   const adam = await replayAdam(Adam, stream, 0, lambda);
   const adamW = await replayAdam(AdamW, stream, 0, lambda);
 
-  // What somebody would do who has seen the column "Adam + L2": turn λ down until the middle bin decays as asked.
+  // λ turned down until the middle bin of the column "Adam + L2" decays as asked.
   const middle = Math.floor(binCount / 2);
   const adamL2 = column("Adam + L2", adam, await replayAdam(Adam, stream, lambda, lambda));
   let adamL2Scaled = adamL2;
@@ -84,7 +84,7 @@ export async function measureDecay(stream: GradientStream, lambda: number, binCo
   };
 }
 
-/** In float64, to show that for SGD the two kinds of decay are one and the same thing. */
+/** In float64, to show that for SGD both kinds of decay are the same. */
 function replaySgd({ start, gradients }: GradientStream, lambda: number, kind: "L2" | "decay"): Path {
   const end = Float64Array.from(start);
   const asked = new Float64Array(start.length);

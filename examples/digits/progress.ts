@@ -2,7 +2,7 @@ const WIDTH = 24;
 const REDRAW_MILLISECONDS = 80;
 
 /**
- * Shows how far a job has come: a bar drawn in place on a terminal, a line every quarter of the way elsewhere (logs, pipes).
+ * Shows the progress of a job: a bar on a terminal; in logs and pipes a line for every quarter.
  * Every job must report `done === total` at its end.
  */
 export function createProgress(label: string, out: NodeJS.WriteStream = process.stdout) {

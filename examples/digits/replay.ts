@@ -4,15 +4,15 @@ import { SHAPES } from "../shared/model.js";
 /*
  * How much decay does a weight receive, when every weight was asked to decay by the same λ?
  *
- * The gradients of w1 in a real run are replayed from the same starting weights, with decay and without. Decay cannot change
- * gradients that are given, so what differs is its doing alone:
+ * The gradients of w1 in a real run are replayed from the same starting weights, with decay and without. Recorded gradients do
+ * not react to decay, so the difference is the effect of decay alone:
  *
  *     multiple = (p_without − p_with) / Σ α · λ · p_with
  *
  * The sum goes over the weight before each step. 1 means: decayed as asked.
  */
 
-/** Where a replay has come to, and what it was asked to decay on the way: Σ α · λ · p. */
+/** The weights after a replay, and the decay that was asked for: Σ α · λ · p. */
 export interface Path {
   readonly end: ArrayLike<number>;
   readonly asked: Float64Array;

@@ -39,7 +39,7 @@ export function decayReport({ bins, columns }: DecayTable): string {
   ]);
 }
 
-/** First column to the left, the others to the right. */
+/** The first column aligned left, the others right. */
 function alignColumns(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
   const pad = (text: string, i: number) => (i === 0 ? text.padEnd(widths[i]!) : text.padStart(widths[i]!));

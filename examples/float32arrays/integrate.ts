@@ -1,10 +1,10 @@
 import { AdamW } from "fused-adam";
 
-/** What toygrad's `getParamsAndGrads()` lists, and ConvNetJS's in other words: arrays that the library owns. */
+/** What `getParamsAndGrads()` of toygrad lists (ConvNetJS has the same): arrays that the library owns. */
 export interface ParamsAndGrads {
   readonly params: Float32Array;
   readonly grads: Float32Array;
-  /** How much of the decay a tensor takes: 1 for weights, 0 for biases. */
+  /** Factor of the decay: 1 for weights, 0 for biases. */
   readonly l2decay: number;
 }
 
@@ -14,7 +14,7 @@ export function adamwFor(pairs: readonly ParamsAndGrads[], { lr, weightDecay }: 
   const optimizer = AdamW.createSync(groups, { lr });
   return (batchSize: number): void => {
     for (const [i, { grads }] of pairs.entries()) optimizer.grad(`${i}`).set(grads);
-    // toygrad adds the gradients of a batch up.
+    // toygrad sums the gradients of a batch.
     optimizer.step({ gradScale: batchSize });
     for (const [i, { params }] of pairs.entries()) params.set(optimizer.param(`${i}`));
     for (const { grads } of pairs) grads.fill(0);

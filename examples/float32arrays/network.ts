@@ -3,7 +3,7 @@ import { CLASSES, PIXELS } from "../shared/data.js";
 import type { Rng } from "../shared/rng.js";
 import type { ParamsAndGrads } from "./integrate.js";
 
-/** 784 → 32, ReLU → 10, softmax, in toygrad. It draws its weights with Math.random; these are drawn again, from a seed. */
+/** 784 → 32, ReLU → 10, softmax, in toygrad. It draws its weights with Math.random; they are replaced by weights drawn from a seed. */
 export function createNetwork(rng: Rng): NeuralNetwork {
   const network = new NeuralNetwork({
     layers: [

@@ -1,7 +1,7 @@
 import { type NeuralNetwork, Tensor } from "toygrad";
 import { type Dataset, PIXELS } from "../shared/data.js";
 
-/** As toygrad takes an image: a view, one channel. */
+/** An image as toygrad takes it: a view, one channel. */
 function imageAt({ images }: Dataset, index: number): Tensor {
   return new Tensor(1, 1, PIXELS, images.subarray(index * PIXELS, (index + 1) * PIXELS));
 }
@@ -9,7 +9,7 @@ function imageAt({ images }: Dataset, index: number): Tensor {
 /**
  * One pass over the data in batches: forward and backward for each image, then `step` with their number.
  *
- * @returns mean cross entropy, each image's before its batch's step
+ * @returns mean cross entropy, computed for each image before the step of its batch
  */
 export function trainEpoch(
   network: NeuralNetwork,

@@ -11,7 +11,7 @@ const FLAGS = [
   ...["-O3", "-msimd128", "-mbulk-memory", "-Wall", "-Wextra", "-Werror"],
 ];
 
-/** Whether both tools are there. */
+/** Whether both tools are installed. */
 export function hasCompiler(): boolean {
   try {
     for (const tool of ["clang", "wasm-ld"]) execFileSync(tool, ["--version"], { stdio: "ignore" });

@@ -24,16 +24,16 @@ export async function load(path: string): Promise<Library> {
 export function put(lib: Library, values: Float32Array | Uint32Array): number {
   // Pointers above 2 GiB come out of WebAssembly as negative numbers.
   const pointer = lib.allocate(values.byteLength) >>> 0;
-  // The buffer is asked for after the allocation: that may have grown the memory, and growing detaches the buffer from before.
+  // `buffer` is read after the allocation, which may grow the memory and detach the old buffer.
   const Values = values.constructor as Float32ArrayConstructor;
   new Values(lib.memory.buffer, pointer, values.length).set(values);
   return pointer;
 }
 
-/** Where the network's tensors lie, and beside them two moments from the library's own allocator. */
+/** The addresses of the network's tensors, and of two moments for each, allocated by the library. */
 export function pointersOf(lib: Library, net: number): Record<string, ParamPointers> {
   const count = lib.net_tensor_count(net);
-  // Read before anything is allocated, and so before memory can grow.
+  // Read before anything is allocated, because allocating can grow the memory.
   const fields = new Uint32Array(lib.memory.buffer, lib.net_tensors(net) >>> 0, 3 * count).slice();
   return Object.fromEntries(
     Array.from({ length: count }, (_, i) => {

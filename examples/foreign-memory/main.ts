@@ -25,7 +25,7 @@ for (let step = 1; step <= STEPS; step++) {
   }
 }
 
-// The moments came from the library's allocator, and go back to it once nothing steps on them any more.
+// The moments came from the library's allocator, and are returned to it once the optimizer is disposed.
 optimizer.dispose();
 for (const { expAvg, expAvgSq } of Object.values(task.pointers))
   for (const moment of [expAvg, expAvgSq]) lib.release(moment);

@@ -1,11 +1,11 @@
-// A perceptron with a linear memory and a heap of its own. It knows its values and their gradients, and nothing of optimizers.
+// A perceptron with its own linear memory and heap. It computes gradients and has no optimizer.
 
 #include <stddef.h>
 #include <stdint.h>
 
 #define EXPORT(name) __attribute__((export_name(#name))) name
 
-// --- Heap: blocks with their size in front, freed ones in a list, memory grown when the list has none that fits.
+// --- Heap: each block has its size in front of it; freed blocks are in a list; memory grows when none in the list is large enough.
 
 typedef struct Block {
   size_t size;
@@ -50,7 +50,7 @@ static float *floats(size_t count) {
 
 // --- Network: layers of y = Wx + b with ReLU between them, squared error at the end.
 
-// Read from outside as three 32-bit integers: two addresses and a length.
+// Read by JavaScript as three 32-bit integers: two addresses and a length.
 typedef struct {
   float *value;
   float *grad;
@@ -60,7 +60,7 @@ typedef struct {
 typedef struct {
   uint32_t in, out;
   float *outputs;  // of one example
-  float *upstream; // the loss's derivative by each output
+  float *upstream; // derivative of the loss with respect to each output
 } Layer;
 
 typedef struct {
@@ -132,7 +132,7 @@ static void backward(Net *net, const float *input) {
   }
 }
 
-// Mean over the examples of the squared error; adds its gradients to those there are.
+// Mean squared error over the examples; adds its gradients to the present ones.
 float EXPORT(net_loss)(Net *net, const float *inputs, const float *targets, uint32_t examples) {
   Layer *last = &net->layer[net->layers - 1];
   float loss = 0;

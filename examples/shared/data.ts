@@ -15,7 +15,7 @@ export interface Split {
   readonly heldOut: Dataset;
 }
 
-/** Both parts drawn at random: where the images come from, they are sorted by digit. */
+/** Both parts are drawn at random, because the images are sorted by digit. */
 export function splitAtRandom(all: Dataset, trainSize: number, heldOutSize: number, seed: number): Split {
   const order = permutation(all.size, createRng(seed));
   return {

@@ -7,7 +7,7 @@ export function loadDigits(trainSize: number, heldOutSize: number, seed: number)
   return splitAtRandom(readDigits(), trainSize, heldOutSize, seed);
 }
 
-/** Reads the package's JSON files: its main module shuffles with Math.random and could not be reproduced. */
+/** Reads the package's JSON files, because its main module shuffles with Math.random. */
 function readDigits(): Dataset {
   const require = createRequire(import.meta.url);
   const pixelsByDigit = Array.from({ length: CLASSES }, (_, digit) => {

@@ -1,7 +1,7 @@
-/** Starting weights smaller than this are left out: dividing by next to nothing measures rounding, not decay. */
+/** Weights that start smaller than this are left out: dividing by them would measure rounding, not decay. */
 const SMALLEST_WEIGHT = 0.01;
 
-/** Of weights grouped by their gradients: the weights with one, smallest first, and at the end those that never had any. */
+/** Weights grouped by the size of their gradients, smallest first; the last group are those whose gradient was always zero. */
 export function binByGradient(start: Float32Array, rms: Float64Array, binCount: number): Uint32Array[] {
   const measurable = Uint32Array.from(start.keys()).filter((i) => Math.abs(start[i]!) >= SMALLEST_WEIGHT);
   const active = measurable.filter((i) => rms[i]! > 0).sort((i, j) => rms[i]! - rms[j]!);

@@ -59,7 +59,7 @@ function forward({ w1, b1, w2, b2 }: Tensors, { images, labels }: Dataset, index
   hidden.set(b1);
   for (let i = 0; i < PIXELS; i++) {
     const pixel = images[index * PIXELS + i]!;
-    // Four pixels of five are black, and a black pixel adds nothing, forward or backward.
+    // Four of five pixels are black, and a black pixel adds nothing, neither forward nor backward.
     if (pixel === 0) continue;
     const row = i * HIDDEN;
     for (let j = 0; j < HIDDEN; j++) hidden[j]! += pixel * w1[row + j]!;
@@ -73,7 +73,7 @@ function forward({ w1, b1, w2, b2 }: Tensors, { images, labels }: Dataset, index
     for (let c = 0; c < CLASSES; c++) logits[c]! += activation * w2[j * CLASSES + c]!;
   }
 
-  // log Σ exp with the largest logit taken out first, so that no exponential overflows.
+  // log Σ exp with the largest logit subtracted first, so that no exponential overflows.
   const largest = Math.max(...logits);
   let sum = 0;
   for (let c = 0; c < CLASSES; c++) sum += Math.exp(logits[c]! - largest);

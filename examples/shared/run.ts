@@ -5,7 +5,7 @@ import { evaluate, initialValues, lossAndGradients, SHAPES, type Tensors } from 
 import { createRng, permutation, type Rng } from "./rng.js";
 import { BATCH } from "./task.js";
 
-/** The weight of the past in the smoothed training loss: a single batch is too noisy to read. */
+/** Smoothing of the training loss: the weight of the batches before. A single batch is too noisy. */
 const SMOOTHING = 0.98;
 
 /** One of the runs to compare. */
@@ -24,13 +24,13 @@ export interface Evaluation {
 export interface RunOptions extends Pick<AdamOptions, "betas">, Pick<RuntimeOptions, "threads"> {
   readonly epochs: number;
   readonly seed: number;
-  /** From here down to zero in a straight line, so that the last epochs settle. */
+  /** The learning rate at the start; it falls linearly to zero. */
   readonly lr: number;
-  /** Where to go on from, bit for bit. Weight decay and betas are then those of the state. */
+  /** A state to continue from, with the same bits. Weight decay and betas are then the state's. */
   readonly from?: RunState | undefined;
 }
 
-/** All that a run needs to go on elsewhere: plain data. */
+/** Everything that a run needs to continue elsewhere, as plain data. */
 export interface RunState {
   readonly losses: readonly number[];
   readonly evaluations: readonly Evaluation[];
@@ -41,8 +41,8 @@ export interface RunState {
 }
 
 /**
- * One network in training. Starting weights and batches depend on the seed alone, so two rules with one seed differ in
- * nothing but the rule.
+ * One network in training. Starting weights and batches depend on the seed alone, so two runs with the same seed differ only in
+ * their rule.
  */
 export class Run {
   readonly stepsPerEpoch: number;
@@ -64,7 +64,7 @@ export class Run {
     readonly split: Split,
     readonly rng: Rng,
     epochs: number,
-    /** The learning rate of the first step. Assign between steps: the line down to zero then starts as high as this. */
+    /** The learning rate of the first step, from which it falls linearly to zero. Can be assigned between steps. */
     public lr: number,
   ) {
     this.stepsPerEpoch = Math.floor(split.train.size / BATCH);
@@ -123,7 +123,7 @@ export class Run {
     if (this.losses.length % this.stepsPerEpoch === 0) this.#evaluate(this.losses.length / this.stepsPerEpoch);
   }
 
-  /** A copy: it stays as it is when the run goes on. */
+  /** A copy, which does not change when the run continues. */
   state(): RunState {
     const checkpoint = encodeCheckpoint(this.model.optimizer, { params: true });
     return { losses: [...this.losses], evaluations: [...this.evaluations], mean: this.#mean, checkpoint };
@@ -133,7 +133,7 @@ export class Run {
     this.model.optimizer.dispose();
   }
 
-  /** The order of an epoch is drawn after that of the one before, so a run that goes on draws them all again. */
+  /** The order of an epoch is drawn after that of the epoch before, so a run that continues draws all of them again. */
   #nextBatch(): Uint32Array {
     const step = this.losses.length;
     while (this.#epochsDrawn * this.stepsPerEpoch <= step) {
@@ -165,7 +165,7 @@ export async function createModel(
   const optimizer = await rule.optimizer.create(
     [
       { params: { w1: tensor("w1"), w2: tensor("w2") }, weightDecay: rule.weightDecay },
-      // Biases only move the origin: decay would pull them towards a value that means nothing.
+      // No decay for biases: there is no reason why they should be small.
       { params: { b1: tensor("b1"), b2: tensor("b2") }, weightDecay: 0 },
     ],
     options,
@@ -183,7 +183,7 @@ export async function createModel(
   };
 }
 
-/** Full batches only: a short last one would weigh its images more than the others. */
+/** Full batches only: in a short last one each image would have a larger weight. */
 export function batchesOf(size: number, order: Uint32Array): Uint32Array[] {
   return Array.from({ length: Math.floor(size / BATCH) }, (_, i) => order.subarray(i * BATCH, (i + 1) * BATCH));
 }

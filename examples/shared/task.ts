@@ -1,7 +1,7 @@
 /** What the examples train, in numbers. */
 
 export const SEED = 1;
-// A small training set makes overfitting, which decay is for, show within seconds.
+// With a small training set, overfitting, which decay is meant to reduce, shows within seconds.
 export const TRAIN_SIZE = 4000;
 export const HELD_OUT_SIZE = 2000;
 export const EPOCHS = 8;

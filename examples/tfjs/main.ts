@@ -7,7 +7,7 @@ import { adamw, type FusedOptimizer } from "fused-adam/tfjs";
 import { CLASSES, type Dataset, PIXELS } from "../shared/data.js";
 import { loadDigits } from "../shared/digits.js";
 
-// What `import * as tf from "@tensorflow/tfjs"` is, without the backends that are not used here.
+// The same as `import * as tf from "@tensorflow/tfjs"`, without the backends that are not used here.
 const tf = { ...core, ...layers };
 setWasmPaths(`${dirname(createRequire(import.meta.url).resolve("@tensorflow/tfjs-backend-wasm"))}/`);
 await tf.setBackend("wasm");
@@ -23,7 +23,7 @@ const model = tf.sequential();
 model.add(tf.layers.dense({ units: 128, activation: "relu", inputShape: [PIXELS] }));
 model.add(tf.layers.dense({ units: CLASSES, activation: "softmax" }));
 
-// Up to its height over 50 steps, then down like a cosine; less for the first layer.
+// A linear warm-up over 50 steps, then a cosine; half the rate for the first layer.
 const [warmup, steps] = [50, (3 * train.size) / 32];
 const lr = (step: number) => 0.004 * Math.min(step / warmup, 0.5 + 0.5 * Math.cos((Math.PI * step) / steps));
 const optimizer = adamw(tf, {
@@ -50,7 +50,7 @@ async function run(model: layers.LayersModel, initialEpoch: number, epochs: numb
 console.log(`${train.size} digits on the "${tf.getBackend()}" backend, ${optimizer.getClassName()}`);
 await run(model, 0, 2);
 
-// With its optimizer; into memory here, into a file, a browser's store or a server by another handler.
+// Saves the model with its optimizer: here into memory; with another handler into a file, a browser's storage or to a server.
 let saved: core.io.ModelArtifacts;
 const keep = tf.io.withSaveHandler(async (artifacts) => {
   saved = artifacts;

@@ -3,7 +3,7 @@ import { type Dataset, PIXELS, type Split } from "../shared/data.js";
 /*
  * The digits as the page fetches them: two sizes (uint32, little-endian), then a byte per label and a byte per pixel, the
  * training images first. The `mnist` package has 256 grey levels and writes each as k / 255 with three decimals, so a byte
- * says all there is to a pixel.
+ * holds all of a pixel.
  */
 
 const LEVELS = Float32Array.from({ length: 256 }, (_, k) => Math.round((1000 * k) / 255) / 1000);

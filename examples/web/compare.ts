@@ -2,7 +2,7 @@ import { type Contender, HYPER } from "./contenders.js";
 
 /** Steps that every contender takes before it is timed, each with another gradient. */
 export const COMMON_STEPS = 8;
-/** How far apart they may end up: this share of α · steps, the farthest that a parameter moves. */
+/** How much results may differ: this share of α · steps, which is about how far a parameter can move. */
 const AGREEMENT = 1e-4;
 const ROUNDS = 7;
 /** Clocks in browsers are coarse: a round is some hundred ticks long. */
@@ -10,7 +10,7 @@ const ROUND_MILLISECONDS = 60;
 
 /**
  * The largest difference of a parameter from the first contender's, for each.
- * @throws Error if one arrives elsewhere: a time would mean nothing then
+ * @throws Error if one gets another result: its time would mean nothing
  */
 export async function agree(contenders: readonly Contender[]): Promise<number[]> {
   const ends: Float32Array[] = [];
@@ -29,7 +29,7 @@ export async function agree(contenders: readonly Contender[]): Promise<number[]>
   });
 }
 
-/** Steps per second, for each. Contenders take turns, so what else the machine does hits all of them alike. */
+/** Steps per second, for each. Contenders take turns, so what else the machine does affects all of them alike. */
 export async function time(contenders: readonly Contender[], onProgress: (what: string) => void): Promise<number[]> {
   const speeds = contenders.map((): number[] => []);
   // The first round warms up: compilers, and the frequency governor.
@@ -56,7 +56,7 @@ function stepsPerSecond(contender: Contender): number {
     for (let i = 0; i < batch; i++) contender.step(0);
     steps += batch;
     milliseconds = performance.now() - start;
-    // Looking at the clock takes as long as a small step: the more steps, the rarer.
+    // Reading the clock takes as long as a small step, so it is read less often where steps are short.
     if (milliseconds < ROUND_MILLISECONDS / 4) batch *= 2;
   }
   return (1000 * steps) / milliseconds;

@@ -1,12 +1,12 @@
 import { Adam } from "fused-adam";
 
-/** Adam without decay, PyTorch's defaults. tfjs has another epsilon unless it is told. */
+/** Adam without decay, PyTorch's defaults. TensorFlow.js has another epsilon by default, so it is given. */
 export const HYPER = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8 } as const;
 
 /** Something that takes Adam's steps over given gradients. */
 export interface Contender {
   readonly name: string;
-  /** To be awaited before steps, when another one has stepped since. */
+  /** Await it before steps, if another contender has stepped since. */
   ready?(): Promise<unknown>;
   /** @param gradient one of `Problem.gradients`, by index */
   step(gradient: number): void;
@@ -14,13 +14,13 @@ export interface Contender {
   dispose(): void;
 }
 
-/** One start and some gradients, the same for all. */
+/** Starting values and some gradients, the same for all. */
 export interface Problem {
   readonly start: Float32Array;
   readonly gradients: readonly Float32Array[];
 }
 
-/** Gradients that differ from step to step: with constant ones Adam's steps are α, whatever becomes of the moments. */
+/** Gradients that differ from step to step: with constant ones every step of Adam is α, even if the moments are wrong. */
 export function createProblem(length: number, gradients: number): Problem {
   let seed = 1;
   const uniform = () => {
@@ -48,7 +48,7 @@ export async function fusedAdam({ start, gradients }: Problem, threads: number):
   };
 }
 
-/** As one writes it: a loop over four Float32Arrays, float64 in between. */
+/** Plain JavaScript: a loop over four Float32Arrays, computing in float64. */
 export function plainLoop({ start, gradients }: Problem): Contender {
   const { lr, eps } = HYPER;
   const [beta1, beta2] = HYPER.betas;
@@ -79,7 +79,7 @@ export function plainLoop({ start, gradients }: Problem): Contender {
 
 /** `tf.train.adam` on a backend, given ready-made gradient tensors. */
 export async function tfjsAdam(tf: typeof import("./tfjs.js"), backend: string, problem: Problem): Promise<Contender> {
-  // Tensors used while another backend is the present one would move there.
+  // Tensors that are used while another backend is active would be moved to that one.
   const ready = async () => {
     if (!(await tf.setBackend(backend))) throw new Error(`TensorFlow.js could not start its ${backend} backend`);
   };

@@ -1,7 +1,7 @@
 import type { Curves } from "./lossChart.js";
 import { LABELS } from "./protocol.js";
 
-/** A line per step, with all digits: numbers read back are the same to the bit. */
+/** A line per step, with all digits, so that numbers read back have the same bits. */
 export function toCsv({ losses, evaluations }: Curves, stepsPerEpoch: number): string {
   const heldOut = evaluations.map((of) => new Map(of.map(({ epoch, loss }) => [epoch * stepsPerEpoch, loss])));
   const head = ["step", ...LABELS.map((label) => `${label} training`), ...LABELS.map((label) => `${label} held out`)];

@@ -12,7 +12,7 @@ const DOT = 2;
 
 const EMPTY: uPlot.AlignedData = [[0], [null], [null]];
 
-/** How many times the decay asked for weights received, by their RMS gradient. */
+/** Decay that weights received, as a multiple of the decay asked for, by their RMS gradient. */
 export class DecayChart {
   readonly #plot: Plot;
   #runs: DecayPictures["runs"] = [];
@@ -62,7 +62,7 @@ export class DecayChart {
     return 1.05 * Math.max(0, ...this.#runs.map(({ dots }) => dots.at(-1)?.rms ?? 0)) || 0.02;
   }
 
-  /** As squares, which cost a tenth of what circles do. */
+  /** As squares, which take a tenth of the time of circles. */
   #drawDots({ ctx, bbox, valToPos }: uPlot): void {
     const side = DOT * devicePixelRatio;
     ctx.save();

@@ -2,26 +2,25 @@ import { binByGradient, type Spread, spread } from "../shared/gradientBins.js";
 import type { Run } from "../shared/run.js";
 
 /*
- * What did decay do to the weights of a run?
+ * How much did decay change the weights of a run?
  *
- * A step moves a weight by what its gradients make of it and by what decay makes of it. The first is known: α·m̂/(√v̂ + ε),
- * with the run's own v and with a mean m of the gradients alone. What is left of the move, towards zero, is decay's doing,
- * and it is held against the decay that was asked for:
+ * A step moves a weight by its gradients and by decay. The first part is known: α·m̂/(√v̂ + ε), with the run's own v and with a
+ * mean m of the gradients alone. The rest of the move, towards zero, is decay. It is divided by the decay that was asked for:
  *
  *     multiple = Σ sign(p) · (p − p′ − α·m̂/(√v̂ + ε)) / Σ α·λ·|p|        p before, p′ after the step
  *
- * 1 means: decayed as asked. Nothing here knows how a rule goes about its decay.
+ * 1 means: decayed as asked. This needs no knowledge of how a rule applies its decay.
  */
 
-/** Every fifth weight of the first layer: enough to sort and to store. 64 leave each pixel, so this takes some of each. */
+/** Every fifth weight of the first layer, to sort and store less. Each pixel has 64 weights, so some of each are taken. */
 const STRIDE = 5;
 const BINS = 8;
-/** Enough for a cloud, few enough to draw often. */
+/** Dots drawn: few enough to draw often. */
 const DOTS = 800;
 
-/** How many times the decay that was asked for the weights of a run received. */
+/** Decay that the weights of a run received, as a multiple of the decay asked for. */
 export interface DecayPicture {
-  /** Smallest gradients first; at the end the weights that never had any. */
+  /** Smallest gradients first; the last bin are the weights whose gradient was always zero. */
   readonly bins: readonly (Spread & {
     /** Of the weight in its middle. */
     readonly middle: number;
@@ -64,7 +63,7 @@ export class DecayMeter {
     if (from !== undefined) for (const key of KEYS) this.#state[key].set(from[key]);
   }
 
-  /** Takes the run's next step, and looks at it. */
+  /** Takes the run's next step, and measures it. */
   step(): void {
     const { w1 } = this.run.model.params;
     const [weights] = this.run.model.optimizer.paramGroups;
@@ -92,7 +91,7 @@ export class DecayMeter {
     }
   }
 
-  /** Forgets what was seen: the sums of a picture belong to one set of hyper-parameters. */
+  /** Starts again: the sums of a picture belong to one set of hyper-parameters. */
   reset(): void {
     for (const key of ["received", "asked", "squares"] as const) this.#state[key].fill(0);
   }

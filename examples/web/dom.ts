@@ -47,7 +47,7 @@ export function showTable(
   return made;
 }
 
-/** A table of texts that change. Cells stay the same elements, so whoever reads in it is not thrown out. */
+/** A table of texts that change. Cells stay the same elements, so that a screen reader does not lose its place. */
 export class LiveTable {
   #shown: HTMLTableElement | undefined;
 

@@ -1,4 +1,4 @@
-/** Thousands apart: 12,345. By hand: the first use of a locale takes longer than a frame. */
+/** With separated thousands: 12,345. Not by `toLocaleString`, whose first use takes longer than a frame. */
 export const count = (value: number): string => {
   const [whole, rest] = String(value).split(".") as [string, string?];
   const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ",");
@@ -7,13 +7,13 @@ export const count = (value: number): string => {
 
 export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
-/** Three digits after the point; what is not a number is said. */
+/** Three digits after the point; words for what is not finite. */
 export const fixed = (value: number | undefined): string => {
   if (value === undefined) return "–";
   return Number.isFinite(value) ? value.toFixed(3) : "not finite";
 };
 
-/** Two or three significant digits, as short as they come. */
+/** Two or three significant digits, as short as possible. */
 export const short = (value: number, digits = 3): string => {
   if (!Number.isFinite(value)) return "–";
   const rounded = Number(value.toPrecision(digits));
@@ -21,7 +21,7 @@ export const short = (value: number, digits = 3): string => {
   return size !== 0 && (size < 1e-3 || size >= 1e6) ? rounded.toExponential() : count(rounded);
 };
 
-/** Four digits, all of them shown, as long as there is a point among them. */
+/** Four digits, zeros at the end included, where there is a decimal point. */
 export const multiple = (value: number): string => {
   if (!Number.isFinite(value)) return "–";
   return Math.abs(value) >= 1000 ? count(Math.round(value)) : value.toPrecision(4);

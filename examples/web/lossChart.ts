@@ -68,7 +68,7 @@ export class LossChart {
     this.#changes = changes;
     this.#steps = steps;
     const last = losses[0]!.length;
-    // What is closer together than pixels need not be drawn. Ends of epochs and the newest step are among what is.
+    // Points closer together than pixels are left out. Ends of epochs and the newest step are always drawn.
     const stride = stepsPerEpoch % EVERY === 0 ? EVERY : 1;
     const drawn = Array.from({ length: last + 1 }, (_, step) => step).filter((s) => s % stride === 0 || s === last);
     const lines = losses.map((values) => drawn.map((step) => drawable(values[step - 1])));

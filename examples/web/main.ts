@@ -57,7 +57,7 @@ const lossChart = new LossChart(byId("loss-plot"));
 const decayChart = new DecayChart(byId("decay-plot"));
 const form = new SettingsForm((key, value) => session?.send({ type: "set", key, value }));
 
-/** Buttons keep the focus when they have nothing to do, so they are not `disabled`. */
+/** A button that can do nothing keeps the focus, so it is not `disabled`. */
 function enable(id: string, enabled: boolean): void {
   byId(id).setAttribute("aria-disabled", String(!enabled));
 }
@@ -72,7 +72,7 @@ function say(text: string): void {
   byId("status").textContent = text;
 }
 
-/** What went wrong stays on the page until it is dismissed, or something of the same kind works. */
+/** An error stays on the page until it is dismissed, or an action of the same kind succeeds. */
 function showError(kind: string, text: string, action: { label: string; run: () => void }): void {
   clearError(kind);
   const button = element("button", { type: "button" }, action.label);
@@ -231,7 +231,7 @@ async function compare(): Promise<void> {
 function download(): void {
   const url = URL.createObjectURL(new Blob([toCsv(curves, at.stepsPerEpoch)], { type: "text/csv" }));
   element("a", { href: url, download: "loss.csv" }).click();
-  // Not at once: the download begins after this task.
+  // Later, because the download starts after this task.
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
 
@@ -239,6 +239,6 @@ onClick("train", () => session?.send({ type: at.state === "running" ? "pause" : 
 for (const type of ["restart", "save", "load"] as const) onClick(type, () => session?.send({ type }));
 onClick("compare", compare);
 onClick("csv", download);
-// Each in a task of its own, so that the page answers in between.
+// Each in a task of its own, so that the page stays responsive.
 setTimeout(open);
 setTimeout(() => form.fill(byId<HTMLFormElement>("settings"), settings));

@@ -1,7 +1,7 @@
 import type uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 
-/** With reduced motion a chart that grows is redrawn this seldom. */
+/** Milliseconds between redraws for users who prefer reduced motion. */
 const CALM_MILLISECONDS = 2000;
 const HEIGHT = 300;
 
@@ -46,18 +46,18 @@ export class Plot {
   load(): void {
     if (this.#loading) return;
     this.#loading = true;
-    // The library and each chart in tasks of their own: they take longer than drawing ever does again.
+    // The library and each chart in tasks of their own: to load and to create them takes longer than to draw.
     import("uplot").then(
       (library) => setTimeout(() => this.#create(library.default)),
       (error: Error) => {
-        // An image's content is not read out, this is text.
+        // As text, because a screen reader does not read an image.
         this.host.removeAttribute("role");
         this.host.append(`The chart library could not be loaded: ${error.message}`);
       },
     );
   }
 
-  /** @param final whether it must be drawn, because none may follow */
+  /** @param final whether it must be drawn now, because it may be the last */
   show(data: uPlot.AlignedData, final: boolean): void {
     this.#data = data;
     if (this.#plot === undefined || (this.#waiting && !final)) return;
@@ -84,7 +84,7 @@ export class Plot {
   }
 }
 
-/** An axis with ticks where they are asked for. `size`: what they take beside the chart, in pixels. */
+/** An axis with ticks at the given values. `size`: their width beside the chart, in pixels. */
 export function axis(
   label: string,
   ticks: readonly number[],

@@ -2,7 +2,7 @@ import type { Evaluation } from "../shared/run.js";
 import type { DecayPictures } from "./decayMeter.js";
 import type { Change, Settings } from "./settings.js";
 
-/** The runs, in the order in which they come everywhere. The last one is without decay. */
+/** The runs, always in this order. The last one is without decay. */
 export const LABELS = ["AdamW", "Adam + L2", "Adam"] as const;
 
 /** What the page asks of the worker that trains. Requests are done one after the other. */
@@ -32,7 +32,7 @@ export type Report =
       readonly stepsPerEpoch: number;
       readonly engine: { readonly kernel: string; readonly threads: number };
     }
-  /** Losses from step `from` on, one array per run; what came after `from` before is void. */
+  /** Losses from step `from` on, one array per run; they replace what was sent for these steps before. */
   | {
       readonly type: "curves";
       readonly from: number;
@@ -41,9 +41,9 @@ export type Report =
       readonly changes: readonly Change[];
     }
   | { readonly type: "decay"; readonly pictures: DecayPictures | undefined }
-  /** `key`: the one that was asked to change; without it any may have. */
+  /** `key`: the setting that was changed; without it any may have changed. */
   | { readonly type: "settings"; readonly settings: Settings; readonly key?: keyof Settings | undefined }
   | { readonly type: "refused"; readonly key: keyof Settings; readonly message: string }
   | { readonly type: "saved"; readonly saved: SavedRun }
-  /** The request could not be done; everything is as it was before. */
+  /** The request failed; nothing has changed. */
   | { readonly type: "failed"; readonly request: Request["type"]; readonly message: string };

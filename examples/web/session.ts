@@ -4,7 +4,7 @@ import type { Report, Request } from "./protocol.js";
 export class Session {
   readonly #worker: Worker;
 
-  /** @param onEnd is told why the worker cannot go on; it has been ended then */
+  /** @param onEnd is called with the reason when the worker has failed and was ended */
   constructor(onReport: (report: Report) => void, onEnd: (reason: string) => void) {
     this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
     this.#worker.addEventListener("message", ({ data }: MessageEvent<Report>) => onReport(data));

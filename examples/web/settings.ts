@@ -1,6 +1,6 @@
 import { LEARNING_RATE, WEIGHT_DECAY } from "../shared/task.js";
 
-/** What the page lets one change while it trains. */
+/** What can be changed on the page during training. */
 export interface Settings {
   readonly lr: number;
   readonly weightDecay: number;

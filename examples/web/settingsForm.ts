@@ -3,7 +3,7 @@ import type { Settings } from "./settings.js";
 
 interface Field {
   readonly label: string;
-  /** Where the slider stops. The number beside it may be anything that the package takes. */
+  /** The slider's stops. The number field beside it takes any value that the package accepts. */
   readonly stops: readonly number[];
 }
 
@@ -21,7 +21,7 @@ interface Control {
   readonly message: HTMLElement;
 }
 
-/** A number and a slider for each setting. Nothing is checked here: what is not legal the worker refuses, and says why. */
+/** A number field and a slider for each setting. Nothing is checked here: the worker refuses illegal values, with a reason. */
 export class SettingsForm {
   readonly #controls = new Map<keyof Settings, Control>();
 
@@ -48,7 +48,7 @@ export class SettingsForm {
     this.show(settings);
   }
 
-  /** What holds now: for all fields, or for one, and then whatever is being typed into others stays. */
+  /** Shows the present values: of all settings, or of one; then what is being typed into the others stays. */
   show(settings: Settings, only?: keyof Settings): void {
     for (const [key, control] of this.#controls) {
       if (only !== undefined && key !== only) continue;
@@ -89,7 +89,7 @@ function createControl(key: string, { label, stops }: Field): Control {
   };
 }
 
-/** The slider counts stops, which says nothing to somebody who hears it. */
+/** The slider's value is the number of a stop, which would mean nothing in a screen reader. */
 function describeSlider({ number, slider }: Control, { stops }: Field): void {
   slider.setAttribute("aria-valuetext", number.value);
   slider.disabled = stops.length < 2;

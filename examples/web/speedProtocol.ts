@@ -8,7 +8,7 @@ export interface SpeedRow {
   readonly name: string;
   /** Median of the rounds. */
   readonly stepsPerSecond: number;
-  /** Largest difference of a parameter from the first row's, after the steps that all take from one start. */
+  /** Largest difference of a parameter from the first row's, after the same steps from the same start. */
   readonly difference: number;
 }
 

@@ -49,7 +49,7 @@ async function compare({ length, threads }: SpeedRequest): Promise<void> {
   report({ type: "done", rows, missing });
 }
 
-/** Fetched and configured once; a fetch that failed is tried again. */
+/** Loaded and configured once; if loading failed, the next call tries again. */
 async function loadTfjs() {
   const tf = await import("./tfjs.js");
   if (!configured) tf.configureWasm();
@@ -57,7 +57,7 @@ async function loadTfjs() {
   return tf;
 }
 
-/** A row of its own only if the package did get more than one. */
+/** A row for more than one thread, if the package got more than one. */
 async function addThreads(contenders: Contender[], problem: Problem, threads: number): Promise<void> {
   const contender = await fusedAdam(problem, threads);
   if (contender.name === contenders[0]!.name) contender.dispose();

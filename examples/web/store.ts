@@ -4,7 +4,7 @@ import type { TrainerState } from "./trainer.js";
 
 /*
  * A saved training is one file: the SHA-256 of all that follows, the length of a JSON header (uint32, little-endian), the
- * header, and the parts whose lengths it lists. Numbers that a run must get back to the bit go into parts, not into JSON, which knows no NaN.
+ * header, and the parts whose lengths it lists. Numbers that must keep their bits go into parts, not into JSON, which has no NaN.
  */
 
 const FILE = "fused-adam-demo.run";
@@ -32,7 +32,7 @@ export function storageProblem(): string | undefined {
   return undefined;
 }
 
-/** The whole old file is there until the whole new one is. */
+/** The old file stays until the new one is complete. */
 export async function save(state: TrainerState): Promise<SavedRun> {
   const parts = partsOf(state);
   const saved = { step: state.runs[0]!.losses.length, at: Date.now() };
@@ -52,7 +52,7 @@ export async function save(state: TrainerState): Promise<SavedRun> {
   return { ...saved, bytes: DIGEST + 4 + text.length + parts.reduce((sum, { length }) => sum + length, 0) };
 }
 
-/** What is saved, without reading all of it. */
+/** What is saved, read from the header alone. */
 export async function findSaved(): Promise<SavedRun | undefined> {
   const file = await open();
   if (file === undefined) return undefined;
@@ -80,7 +80,7 @@ export async function load(): Promise<TrainerState> {
   );
 }
 
-/** The file; none, or an empty one that was never closed, is nothing saved. */
+/** The file; undefined if there is none, or an empty one that was never closed. */
 async function open(): Promise<File | undefined> {
   const folder = await navigator.storage.getDirectory();
   try {

@@ -1,4 +1,4 @@
-/** How the runs look, in the order of `LABELS`: by colour, and by dashes for those who cannot tell colours apart. */
+/** Lines of the runs, in the order of `LABELS`: colours, and dashes for readers who cannot tell colours apart. */
 export const STYLES = [
   { colour: "adamw", dash: [] },
   { colour: "l2", dash: [] },

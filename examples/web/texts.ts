@@ -6,7 +6,7 @@ import type { Change, Settings } from "./settings.js";
 
 type StateReport = Extract<Report, { type: "state" }>;
 
-/** Where the training is. */
+/** How far the training is. */
 export function stepText({ state, step, steps, stepsPerEpoch }: StateReport): string {
   if (state === "loading") return "Fetching and unpacking the digits …";
   if (steps === 0) return "Not started. Start fetches 1 MB of digits.";
@@ -19,7 +19,7 @@ const ISOLATION =
   "more than one need shared memory, which browsers give to pages that are served with the headers " +
   "Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp";
 
-/** What steps run on, and why not on what was asked for. */
+/** The kernel and threads that steps run on, and, if they are not those asked for, why. */
 export function engineText({ engine: { kernel, threads } }: StateReport, asked: number): string {
   if (kernel === "") return asked > 1 && !crossOriginIsolated ? `Steps will run on one thread: ${ISOLATION}.` : "";
   const kernelText =

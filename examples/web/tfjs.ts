@@ -1,4 +1,4 @@
-/** What the comparison needs of TensorFlow.js, in a chunk of its own that is fetched when it is wanted. */
+/** What the comparison needs of TensorFlow.js, in a chunk of its own that is loaded on demand. */
 import "@tensorflow/tfjs-backend-cpu";
 import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 import plain from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url";
@@ -9,7 +9,7 @@ export { setBackend, tensor1d, train, variable, version_core } from "@tensorflow
 
 /** To be called before a backend is chosen. */
 export function configureWasm(): void {
-  // One thread, like the others. With several it would start workers of its own from within this one.
+  // One thread, like the others. With more, TensorFlow.js would start workers from within this one.
   env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);
   setWasmPaths({
     "tfjs-backend-wasm.wasm": plain,

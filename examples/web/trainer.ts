@@ -12,7 +12,7 @@ const OPTIMIZERS = [AdamW, Adam, Adam] as const;
 /** How many of the runs decay: all but the last. */
 const DECAYING = 2;
 
-/** Everything that a training needs to go on bit for bit: plain data. */
+/** Everything that a training needs to continue with the same bits, as plain data. */
 export interface TrainerState {
   readonly settings: Settings;
   readonly changes: readonly Change[];
@@ -20,7 +20,7 @@ export interface TrainerState {
   readonly meters: readonly MeterState[];
 }
 
-/** Three runs in step with each other, and what decay does to their weights. */
+/** Three runs that take their steps together, and what decay does to their weights. */
 export class Trainer {
   readonly changes: Change[] = [];
 
@@ -64,7 +64,7 @@ export class Trainer {
     return this.step >= this.steps;
   }
 
-  /** The kernel and the number of threads that steps really run on. */
+  /** The kernel and the number of threads that steps run on. */
   get engine(): { kernel: string; threads: number } {
     const { kernel, threads } = this.runs[0]!.model.optimizer;
     return { kernel, threads };
@@ -76,7 +76,7 @@ export class Trainer {
     for (const run of this.runs.slice(DECAYING)) run.step();
   }
 
-  /** From the next step on. Another number of threads needs another `Trainer`. */
+  /** Takes effect with the next step. Another number of threads needs another `Trainer`. */
   configure(settings: Settings): void {
     const changed = (["lr", "weightDecay", "beta1", "beta2"] as const).filter(
       (key) => settings[key] !== this.settings[key],

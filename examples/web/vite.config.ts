@@ -5,13 +5,13 @@ import { loadDigits } from "../shared/digits.js";
 import { HELD_OUT_SIZE, SEED, TRAIN_SIZE } from "../shared/task.js";
 import { encodeSplit } from "./compact.js";
 
-/** What a server must send for threads: with these a page is cross-origin isolated and may share memory. */
+/** The headers that a page needs for threads: they make it cross-origin isolated, and it may share memory. */
 const ISOLATION = {
   "Cross-Origin-Opener-Policy": "same-origin",
   "Cross-Origin-Embedder-Policy": "require-corp",
 };
 
-/** `digits.bin`: made when it is asked for, or written beside the page. */
+/** `digits.bin`: served on request in development, written beside the page in a build. */
 function digits(): Plugin {
   const make = () => gzipSync(encodeSplit(loadDigits(TRAIN_SIZE, HELD_OUT_SIZE, SEED)), { level: 9 });
   return {
@@ -42,7 +42,7 @@ export default defineConfig({
   base: "./",
   plugins: [digits(), headersFile()],
   worker: { format: "es" },
-  // What workers import is found only when they do, and a page that is reloaded then has lost its training.
+  // Listed here because Vite finds what workers import only when they start, and then reloads the page, whose training is lost.
   optimizeDeps: {
     include: [
       "@assemblyscript/loader",

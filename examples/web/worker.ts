@@ -6,14 +6,14 @@ import { DEFAULTS, type Settings } from "./settings.js";
 import { findSaved, load, save, storageProblem } from "./store.js";
 import { Trainer, type TrainerState } from "./trainer.js";
 
-/** Between two looks at what the page wants. */
+/** Milliseconds of training between two checks for messages of the page. */
 const SLICE_MILLISECONDS = 25;
 const CURVES_EVERY = 200;
 /** Sorting the weights by their gradients takes some 10 ms. */
 const DECAY_EVERY = 700;
 
-// A process loads what it knows of languages when Intl is first used, which takes longer than a frame. The page's charts use
-// it, and find it loaded when they wait for this worker.
+// A process loads its language data when Intl is first used, which takes longer than a frame. The page's charts use it; here it is
+// loaded while they wait for this worker.
 new Intl.NumberFormat();
 new Intl.DateTimeFormat().resolvedOptions();
 
@@ -24,7 +24,7 @@ let split: Split | undefined;
 let settings: Settings = DEFAULTS;
 let trainer: Trainer | undefined;
 let state: State = "idle";
-/** Steps whose losses the page knows. */
+/** Steps whose losses the page has been sent. */
 let known = 0;
 let loop = Promise.resolve();
 /** Asks the loop to end after the slice it is in. */
@@ -52,7 +52,7 @@ function reportDecay(): void {
   report({ type: "decay", pictures: trainer!.decay() });
 }
 
-/** Another training takes the place of the present one, which is there until the new one is whole. */
+/** Replaces the training. The old one stays until the new one is complete. */
 async function replace(from?: TrainerState): Promise<void> {
   split ??= await fetchDigits(digits);
   const next = await Trainer.create(split, settings, from);
@@ -87,7 +87,7 @@ async function run(training: Trainer): Promise<void> {
   if (training.finished) enter("finished");
 }
 
-/** Lets waiting messages in. A message channel has no minimum delay, which timers have. */
+/** Lets waiting messages arrive. By a message channel, because timers have a minimum delay. */
 function messages(): Promise<void> {
   return new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();
@@ -106,7 +106,7 @@ function start(): void {
   }
   enter("running");
   loop = run(trainer!).catch((error) => {
-    // A step that threw may have reached some runs and not the others.
+    // A step that threw may have been taken by some runs and not by others.
     trainer!.dispose();
     trainer = undefined;
     fail("train", error);

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { root } from "./root.js";
 
 /** The pages, as paths in the repository. One that is added is tested from then on. */
-export const PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"]
+export const PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "bench/NOTES.md"]
   .filter((page) => existsSync(`${root}/${page}`))
   .concat(
     readdirSync(`${root}/docs`, { recursive: true })

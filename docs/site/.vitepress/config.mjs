@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL("../../..", import.meta.url));
 const read = (file) => readFileSync(`${root}/${file}`, "utf8");
 const { description } = JSON.parse(read("package.json"));
 
-// The main entry's pages are there to see, those of the others a click away.
+// The main entry point's pages are shown, those of the others are collapsed.
 const [main, ...subpaths] = JSON.parse(read("build/pages/api/sidebar.json"));
 const reference = [{ ...main, collapsed: false }, ...subpaths];
 

@@ -1,9 +1,9 @@
 import * as Plot from "@observablehq/plot";
-import { COLOURS, figure, type Stroke } from "../scripts/figure.js";
+import { COLOURS, figure, PAPER, type Stroke } from "../scripts/figure.js";
 import { sizeName } from "./effort.js";
-import { LOAD_STORE, SQRT_DIV } from "./entrants/limits.js";
+import { LOAD_STORE } from "./entrants/limits.js";
 import { LOOP } from "./entrants/loop.js";
-import { NATIVE, NATIVE_2, NATIVE_LOAD_STORE_2 } from "./entrants/native.js";
+import { NATIVE, NATIVE_2 } from "./entrants/native.js";
 import { FUSED, FUSED_2 } from "./entrants/package.js";
 import { short } from "./measure.js";
 import type { Timing } from "./report.js";
@@ -40,22 +40,21 @@ const CHARTS: readonly Chart[] = [
   },
   {
     file: "limits.svg",
-    title: "One AdamW step, beside C++ and the limits of the machine",
+    title: "One AdamW step, beside C++",
     from: 4096,
     strokes: {
       ...fused,
-      [`${FUSED} relaxed`]: { colour: purple },
       [NATIVE]: { colour: green },
       [NATIVE_2]: { colour: green, dash: DASHES },
-      [LOAD_STORE]: { colour: grey },
-      [NATIVE_LOAD_STORE_2]: { colour: grey, dash: DASHES },
-      [SQRT_DIV]: { colour: grey, dash: DOTS },
+      [LOAD_STORE]: { colour: grey, dash: DOTS },
     },
   },
 ];
 
-const SIZE = { width: 900, height: 460, marginLeft: 56, marginRight: 240, marginTop: 60, marginBottom: 44 };
-const LABEL = 15;
+/** Narrow, so that text is still legible where a phone shrinks the chart to 320 pixels. */
+const SIZE = { width: 540, height: 400, marginLeft: 54, marginRight: 172, marginTop: 64, marginBottom: 48 };
+/** Height of a line's name. */
+const LABEL = 17;
 
 /** Every chart, as file name and SVG. */
 export function charts(
@@ -90,11 +89,12 @@ function draw({ title, from, strokes }: Chart, timings: readonly Timing[]): stri
     y: "y",
     text: "name",
     fill: ({ name }: Label) => strokes[name]!.colour,
+    stroke: PAPER,
+    strokeWidth: 4,
     textAnchor: "start",
     dx: 8,
-    fontSize: 13,
   });
-  const subtitle = "nanoseconds per parameter, logarithmic";
+  const subtitle = "nanoseconds per parameter: lower is faster";
   return figure(
     { title, subtitle, description: describe(points, sizes) },
     {
@@ -103,8 +103,9 @@ function draw({ title, from, strokes }: Chart, timings: readonly Timing[]): stri
         type: "log",
         base: 2,
         domain: [sizes[0]!, sizes.at(-1)!],
-        ticks: sizes,
-        tickFormat: sizeName,
+        // Names of sizes this close to the largest would touch its name.
+        ticks: sizes.filter((size) => size === sizes.at(-1) || 8 * size <= sizes.at(-1)!),
+        tickFormat: tickName,
         label: "parameters",
         labelAnchor: "center",
         labelArrow: false,
@@ -120,6 +121,12 @@ function draw({ title, from, strokes }: Chart, timings: readonly Timing[]): stri
       marks: [...marks, labels],
     },
   );
+}
+
+/** A size in as few characters as there is room for: "64 Ki". */
+function tickName(length: number): string {
+  if (length >= 1 << 20) return `${length >> 20} Mi`;
+  return length >= 1 << 10 ? `${length >> 10} Ki` : String(length);
 }
 
 /** The powers of ten between two values; where these are few, also 2 and 5 times them. */

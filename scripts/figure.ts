@@ -19,9 +19,11 @@ export const COLOURS = {
 
 /** What has no colour of its own has the colour of the text. */
 const STYLE = `
-  svg { color: #24292f; background: #ffffff }
-  @media (prefers-color-scheme: dark) { svg { color: #e6edf3; background: #0d1117 } }
+  svg { color: #24292f; background: var(--paper); --paper: #ffffff }
+  @media (prefers-color-scheme: dark) { svg { color: #e6edf3; --paper: #1b1b1f } }
 `;
+/** The colour behind everything: text outlined with it stays legible where a line crosses it. */
+export const PAPER = "var(--paper)";
 
 interface Words {
   readonly title: string;
@@ -35,13 +37,13 @@ export function figure({ title, subtitle, description }: Words, options: Plot.Pl
   const { document } = parseHTML("<!doctype html><html></html>");
   const above = { frameAnchor: "top-left", dx: 12 - (options.marginLeft ?? 40) } as const;
   const marks = [
-    Plot.text([title], { ...above, dy: -40, fontSize: 15, fontWeight: 600 }),
-    Plot.text([subtitle], { ...above, dy: -20 }),
+    Plot.text([title], { ...above, dy: -44, fontSize: 17, fontWeight: 600 }),
+    Plot.text([subtitle], { ...above, dy: -21 }),
     ...(options.marks ?? []),
   ];
   const svg = Plot.plot({
     marginTop: 60,
-    style: { fontSize: "12px", overflow: "visible" },
+    style: { fontSize: "14px", overflow: "visible" },
     ...options,
     marks,
     document: document as unknown as Document,

@@ -2,7 +2,7 @@
 // VitePress build all of it, builds the demo's page into demo/, and checks every link. `DOCS_BASE=/folder/` for a site that is not at
 // the root of its host.
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { NAV, pageOf } from "./nav.mjs";
@@ -21,9 +21,7 @@ execFileSync(process.execPath, [`${here}/node_modules/vitepress/bin/vitepress.js
 execFileSync(
   process.execPath,
   ["node_modules/vite/bin/vite.js", "build", "examples/web", "--outDir", resolve("build/site/demo")],
-  {
-    stdio: "inherit",
-  },
+  { stdio: "inherit", env: { ...process.env, VITE_HOME: "../" } },
 );
 const { checkLinks } = await import("./links.mjs");
 const { pages, links } = checkLinks("build/site", process.env.DOCS_BASE ?? "/");
@@ -47,5 +45,15 @@ function gatherPages() {
   for (const source of listed) cpSync(source, `${PAGES}/${pageOf(source)}`);
   const pictures = inDocs.filter((file) => !file.endsWith(".md") && file !== "site");
   for (const folder of pictures) cpSync(`docs/${folder}`, `${PAGES}/${folder}`, { recursive: true });
-  cpSync(`${here}/home.md`, `${PAGES}/index.md`);
+  writeFileSync(
+    `${PAGES}/index.md`,
+    readFileSync(`${here}/home.md`, "utf8").replace(/<!-- readme: (.*) -->/g, section),
+  );
+}
+
+/** A section of the README, heading included. */
+function section(_, heading) {
+  const [, found] = readFileSync("README.md", "utf8").split(new RegExp(`^(?=## ${heading}$)`, "m"));
+  if (found === undefined) throw new Error(`docs/site/home.md: README.md has no section "${heading}"`);
+  return found.split(/\n(?=## )/)[0];
 }

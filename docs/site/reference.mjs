@@ -65,6 +65,10 @@ export async function writeReference(pages, out) {
   const itemsOf = ({ children }) => children.filter((child) => urlOf.has(child)).map(item);
   const sidebar = project.children.map((module) => ({ ...item(module), collapsed: true, items: itemsOf(module) }));
   writeFileSync(`${pages}/${out}/sidebar.json`, JSON.stringify(sidebar));
+  const rows = project.children.map(
+    (module) => `| [\`${module.name}\`](/${out}/${urlOf.get(module)}) | ${about(module)} |`,
+  );
+  writeFileSync(`${pages}/${out}/index.md`, `# Reference\n\n| import from | |\n| --- | --- |\n${rows.join("\n")}\n`);
 }
 
 /** From source file to subpath: dist/esm/x.js is made from src/x.ts. */
@@ -77,6 +81,12 @@ function entryPoints() {
       name + subpath.slice(1),
     ]),
   );
+}
+
+/** The first sentence of a module's docstring. */
+function about({ comment }) {
+  const text = comment.summary.map((part) => part.text).join("");
+  return /^.*?\.(?=\s|$)/s.exec(text)[0].replaceAll("\n", " ");
 }
 
 /** Leaves out where members come from, and adds a table of what the members of a union mean. */

@@ -1,9 +1,13 @@
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
+import manifest from "../../package.json" with { type: "json" };
 import { loadDigits } from "../shared/digits.js";
 import { HELD_OUT_SIZE, SEED, TRAIN_SIZE } from "../shared/task.js";
 import { encodeSplit } from "./compact.js";
+
+// Where the page's name leads: the documentation, if the page is part of its site.
+process.env.VITE_HOME ??= manifest.homepage;
 
 /** The headers that a page needs for threads: they make it cross-origin isolated, and it may share memory. */
 const ISOLATION = {

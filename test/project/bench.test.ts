@@ -96,7 +96,7 @@ describe("a run of everything", () => {
       expect(svg).toContain("prefers-color-scheme: dark");
       expect(svg).not.toMatch(/NaN|undefined/);
     }
-    for (const name of ["fused-adam", "jax-js wasm", "JavaScript loop", "sqrt + div only"])
+    for (const name of ["fused-adam", "jax-js wasm", "JavaScript loop", "loads and stores only"])
       expect(all).toContain(`>${name}</text>`);
   });
 

@@ -16,6 +16,8 @@ const reference = [{ ...main, collapsed: false }, ...subpaths];
 
 const titleOf = (source) => /^# (.*)$/m.exec(read(source))[1];
 const sourceOf = new Map(NAV.flatMap(({ pages }) => pages).map((source) => [pageOf(source), source]));
+// The home page shows sections of the README.
+sourceOf.set("index.md", "README.md");
 
 const ICON =
   '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#3451b2"/>' +

@@ -2,9 +2,10 @@ import { bare } from "../checks/builtins.js";
 import { fail } from "../checks/errors.js";
 import { HeapMemory, PAGE } from "./heapMemory.js";
 import type { GroupSpec } from "./params.js";
-import { NONE, type Pointers, pointersOf, type Region, regionsOf } from "./regions.js";
+import { NONE, type Pointers, pointersOf, type Region, type RegionName } from "./regions.js";
 
-const LIMIT = 65536 * PAGE;
+/** What 32-bit addresses reach. */
+export const LIMIT = 65536 * PAGE;
 /** Bytes of a cache line. Tensors start on one and are padded to one. */
 const LINE = 64;
 /** Kernels are compiled with "low memory unused", and nothing good comes from an offset of 0. */
@@ -49,9 +50,13 @@ export class Arena {
     this.memory = createMemory(FIRST + bytes, shared);
   }
 
-  /** Bytes that `place` takes for these groups. */
+  /** Bytes that `place` takes for these groups. @throws RangeError `ERR_OUT_OF_MEMORY` for more than a memory can hold */
   static bytes(groups: readonly GroupSpec[]): number {
-    return groups.reduce((sum, group) => sum + layOut(group).bytes, 0);
+    const sizes = groups.map(sizesOf);
+    // Before anything else is computed with a size: the product of a shape may be infinite.
+    const least = sum(sizes.flat());
+    if (least > LIMIT) tooLarge(least);
+    return sum(sizes.flatMap(apart));
   }
 
   /** Makes room for `bytes` more, or throws and leaves everything as it was. Detaches views when it grows. */
@@ -59,45 +64,41 @@ export class Arena {
     const needed = this.#top + bytes;
     const missing = Math.ceil((needed - this.memory.buffer.byteLength) / PAGE);
     if (missing <= 0) return;
-    if (needed > LIMIT) outOfMemory(needed);
+    if (needed > LIMIT) tooLarge(needed);
     try {
       this.memory.grow(missing);
     } catch (cause) {
-      outOfMemory(needed, cause);
+      notGranted(needed, cause);
     }
   }
 
   /** Offsets for each parameter of a group, in order. There must be room: `reserve` comes first. */
   place(group: GroupSpec): Pointers[] {
-    const { spans, runs, bytes } = layOut(group);
-    let elements = 0;
-    const placed = spans.map((span) => {
-      const pointers = pointersOf((name) => {
-        const run = runs.get(name);
-        return run === undefined ? NONE : this.#top + run.start + elements * run.bytes;
-      });
-      elements += span;
+    const { regions, params } = group;
+    const strides = apart(sizesOf(group));
+    /** Where the next tensor's regions begin. */
+    const next = new Map<RegionName, number>();
+    regions.forEach(({ name }, i) => {
+      next.set(name, this.#top);
+      this.#top += strides[i]!;
+    });
+    return params.map(({ length }) => {
+      const pointers = pointersOf((name) => next.get(name) ?? NONE);
+      const span = spanOf(length, regions);
+      for (const { name, storage } of regions) next.set(name, pointers[name] + span * storage.bytes);
       return pointers;
     });
-    this.#top += bytes;
-    return placed;
   }
 }
 
-/** Where the regions of a group begin, in bytes from the group's start. */
-function layOut({ hyper, params }: GroupSpec) {
-  const regions = regionsOf(hyper);
-  const spans = params.map(({ length }) => spanOf(length, regions));
-  const elements = spans.reduce((sum, span) => sum + span, 0);
-  const sizes = regions.map(({ storage }) => elements * storage.bytes);
-  const strides = apart(sizes);
-  const runs = new Map<string, { start: number; bytes: number }>();
-  let bytes = 0;
-  regions.forEach(({ name, storage }, i) => {
-    runs.set(name, { start: bytes, bytes: storage.bytes });
-    bytes += strides[i]!;
-  });
-  return { spans, runs, bytes };
+/** Bytes of each region of a group, padding included, but not what keeps them apart. */
+function sizesOf({ regions, params }: GroupSpec): number[] {
+  const elements = sum(params.map(({ length }) => spanOf(length, regions)));
+  return regions.map(({ storage }) => elements * storage.bytes);
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }
 
 /** Regions of these sizes, one behind the other: bytes from each to the next, so that they do not alias. */
@@ -122,14 +123,14 @@ function alias(strides: readonly number[]): boolean {
 }
 
 function createMemory(bytes: number, shared: boolean): WebAssembly.Memory {
-  if (bytes > LIMIT) outOfMemory(bytes);
+  if (bytes > LIMIT) tooLarge(bytes);
   const initial = Math.ceil(bytes / PAGE);
   try {
     if (shared) return createShared(initial);
     if (typeof WebAssembly === "object") return new WebAssembly.Memory(bare({ initial }));
     return new HeapMemory(initial) as WebAssembly.Memory;
   } catch (cause) {
-    outOfMemory(bytes, cause);
+    notGranted(bytes, cause);
   }
 }
 
@@ -144,7 +145,13 @@ function createShared(initial: number): WebAssembly.Memory {
   }
 }
 
-function outOfMemory(bytes: number, cause?: unknown): never {
-  const expected = `at most ${LIMIT} bytes that the host grants (several optimizers can share the work)`;
-  fail(RangeError, "ERR_OUT_OF_MEMORY", "params", expected, `${bytes} bytes`, cause);
+function tooLarge(bytes: number): never {
+  const expected = `at most ${LIMIT} bytes (several optimizers can share the work)`;
+  fail(RangeError, "ERR_OUT_OF_MEMORY", "params", expected, `${bytes} bytes`);
+}
+
+/** Not for want of memory alone: V8 reserves 10 GiB of address space for a memory of any size, and `ulimit -v` limits that. */
+function notGranted(bytes: number, cause: unknown): never {
+  const expected = `${bytes} bytes from the engine (a limit such as ulimit -v? node --disable-wasm-trap-handler reserves less)`;
+  fail(RangeError, "ERR_OUT_OF_MEMORY", "params", expected, String(cause), cause);
 }

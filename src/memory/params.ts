@@ -4,7 +4,8 @@ import type { Hyper } from "../checks/defaults.js";
 import { fail } from "../checks/errors.js";
 import { ADAM_KEYS, readHyper } from "../checks/hyper.js";
 import { addName, checkArray, checkCount, checkObject, checkRecord, isRecord, own } from "../checks/values.js";
-import { NONE, type Pointers, pointersOf, REGION_NAMES } from "./regions.js";
+import { warnOnce } from "../checks/warn.js";
+import { NONE, type Pointers, pointersOf, REGION_NAMES, type Region, regionsOf } from "./regions.js";
 
 /** A parameter as it was asked for: with values to copy (none: zeros), or lying in the host's memory. */
 export interface ParamSpec {
@@ -17,12 +18,14 @@ export interface ParamSpec {
 
 export interface GroupSpec {
   readonly hyper: Hyper;
+  /** What each of its parameters has in memory, in order. */
+  readonly regions: readonly Region[];
   readonly params: readonly ParamSpec[];
 }
 
 const POINTER_KEYS = ["length", ...REGION_NAMES];
-export const VALUES = "a Float32Array or { shape, data }";
-export const POINTERS = "pointers into options.memory";
+const VALUES = "a Float32Array or { shape, data }";
+const POINTERS = "pointers into options.memory";
 const SOURCE = `${VALUES}, or ${POINTERS}`;
 
 /** One group from options beside the parameters, or the groups that an array lists. */
@@ -31,14 +34,14 @@ export function readGroups(params: unknown, defaults: Readonly<Hyper>): GroupSpe
   if (isArray(params) && params.some((value) => isRecord(value) && Object.hasOwn(value, "params"))) {
     return Array.from(params, (group: unknown, i) => readGroup(`params[${i}]`, group, defaults, names));
   }
-  return [{ hyper: { ...defaults }, params: readParams("params", params, names) }];
+  return [{ hyper: { ...defaults }, regions: regionsOf(defaults), params: readParams("params", params, names) }];
 }
 
 /** @param names those taken already; the group's are added */
 export function readGroup(label: string, group: unknown, defaults: Readonly<Hyper>, names: Set<string>): GroupSpec {
   const object = checkObject(label, group, ["params", ...ADAM_KEYS]);
   const hyper = readHyper(object, defaults, `${label}.`);
-  return { hyper, params: readParams(`${label}.params`, own(object, "params"), names) };
+  return { hyper, regions: regionsOf(hyper), params: readParams(`${label}.params`, own(object, "params"), names) };
 }
 
 function readParams(label: string, params: unknown, names: Set<string>): ParamSpec[] {
@@ -87,4 +90,39 @@ function readPointers(name: string, label: string, source: object): ParamSpec {
     return value === undefined ? NONE : checkCount(`${label}.${region}`, value);
   });
   return { name, shape: [length], length, data: undefined, pointers };
+}
+
+/**
+ * Checks what can only be checked when everything has been read: that parameters are given as values or as pointers, as the
+ * memory has it, and that values are still there.
+ */
+export function checkSources(groups: readonly GroupSpec[], isForeign: boolean): void {
+  const seen = new Map<ArrayBufferLike, Map<number, string>>();
+  for (const { name, pointers, data, length } of groups.flatMap(({ params }) => params)) {
+    const label = `params.${name}`;
+    // Reading a later parameter may have run somebody's code.
+    if (data !== undefined && data.length !== length) {
+      fail(TypeError, "ERR_DETACHED_BUFFER", label, "values that stay", "a buffer detached or shrunk meanwhile");
+    }
+    if (isForeign !== (pointers !== undefined)) {
+      const [expected, got] = isForeign ? [POINTERS, VALUES] : [VALUES, POINTERS];
+      fail(TypeError, "ERR_INVALID_TYPE", label, expected, got);
+    }
+    if (data !== undefined && length > 0) warnOfTied(seen, name, data);
+  }
+}
+
+/** Tied weights are one parameter. Under two names they are copied twice, and part with the first step. */
+function warnOfTied(
+  seen: Map<ArrayBufferLike, Map<number, string>>,
+  name: string,
+  { buffer, byteOffset }: Float32Array,
+) {
+  const names = seen.get(buffer) ?? new Map<number, string>();
+  seen.set(buffer, names);
+  const other = names.get(byteOffset);
+  if (other !== undefined) {
+    warnOnce("one array under two names becomes two parameters; give tied weights once:", other, name);
+  }
+  names.set(byteOffset, name);
 }

@@ -5,8 +5,14 @@ import { ADAM_KEYS, CHECKS } from "../checks/hyper.js";
 import type { LiveGroup } from "../checks/types.js";
 import { checkNonNegative } from "../checks/values.js";
 import type { GroupSpec } from "../memory/params.js";
-import { type Moment, momentsOf, type Pointers, type Region, regionsOf } from "../memory/regions.js";
+import { type Moment, momentsOf, type Pointers, type Region } from "../memory/regions.js";
 import { Tensor } from "./tensor.js";
+
+/** Where tensors lie. In memory of the host's, what is known of their places has to be forgotten when it moves them. */
+interface Space {
+  readonly memory: WebAssembly.Memory;
+  forget?(): void;
+}
 
 /** Tensors that share hyper-parameters. */
 export class Group {
@@ -19,15 +25,17 @@ export class Group {
   readonly moments: readonly Moment[];
   /** The rate last used, or loaded; undefined before the first step. */
   lastLr: number | undefined;
+  readonly #space: Space;
 
   /** @param guard throws while hyper-parameters must not change */
-  constructor(spec: GroupSpec, memory: WebAssembly.Memory, pointers: readonly Pointers[], guard: () => void) {
+  constructor(spec: GroupSpec, space: Space, pointers: readonly Pointers[], guard: () => void) {
+    this.#space = space;
     this.hyper = { ...spec.hyper };
-    this.regions = regionsOf(this.hyper);
+    this.regions = spec.regions;
     this.moments = momentsOf(this.hyper);
     const tensors: Tensor[] = [];
     spec.params.forEach((param, i) => {
-      tensors.push(new Tensor(memory, this.regions, param, pointers[i]!, tensors[i - 1]));
+      tensors.push(new Tensor(space.memory, this.regions, param, pointers[i]!, tensors[i - 1]));
     });
     this.tensors = tensors;
     this.live = liveView(this, guard);
@@ -42,7 +50,7 @@ export class Group {
       data: undefined,
       pointers: at,
     }));
-    return { hyper: this.hyper, params };
+    return { hyper: this.hyper, regions: this.regions, params };
   }
 
   /** Zeroes the regions that are not the caller's. */
@@ -60,6 +68,7 @@ export class Group {
     this.tensors.forEach((tensor, i) => {
       tensor.place(places[i] ?? tensor.at, this.tensors[i - 1]);
     });
+    this.#space.forget?.();
   }
 
   /** The learning rate at step t of the group: the number, or the schedule's value, checked. */

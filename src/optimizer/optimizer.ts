@@ -14,8 +14,7 @@ import type {
 } from "../checks/types.js";
 import { VERSION } from "../generated/version.js";
 import { Arena } from "../memory/arena.js";
-import { checkPlacement } from "../memory/foreign.js";
-import { type GroupSpec, readGroup } from "../memory/params.js";
+import { checkSources, type GroupSpec, readGroup } from "../memory/params.js";
 import type { Pointers } from "../memory/regions.js";
 import type { Runner } from "../threads/runner.js";
 import { Group } from "./group.js";
@@ -34,7 +33,10 @@ const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for("Symbo
  */
 export const EXCLUSIVELY: unique symbol = Symbol.for(`fused-adam ${VERSION} exclusively`);
 
-type Core = Pick<Setup, "hyper" | "arena" | "memory"> & { readonly stepper: Stepper; readonly runner: Runner };
+type Core = Pick<Setup, "hyper" | "arena" | "foreign" | "memory"> & {
+  readonly stepper: Stepper;
+  readonly runner: Runner;
+};
 /** Whether an optimizer's state is that of whole steps. */
 export interface Wholeness {
   /** @throws Error `ERR_STATE_LOST` if it is not */
@@ -75,8 +77,8 @@ export abstract class Optimizer {
 
   protected constructor(setup: Setup, runner: Runner) {
     if (!(setup instanceof Setup)) failType("new", "create(params, options) or createSync(params, options)", setup);
-    const { hyper, arena, memory, variant } = setup;
-    this.#core = { hyper, arena, memory, runner, stepper: new Stepper(variant.coupled) };
+    const { hyper, arena, foreign, memory, variant } = setup;
+    this.#core = { hyper, arena, foreign, memory, runner, stepper: new Stepper(variant.coupled) };
     this.#add(setup.groups, setup.pointers);
     this.kernel = runner.kernels.kind;
     this.#threads = runner.threads;
@@ -132,13 +134,10 @@ export abstract class Optimizer {
    */
   addParamGroup(group: ParamGroup): void {
     this[EXCLUSIVELY]((groups) => {
-      const { arena, hyper, memory } = this.#alive();
+      const { arena, foreign, hyper, memory } = this.#alive();
       const spec = ownCopies(readGroup("group", group, hyper, new Set(this.#names)), memory);
-      checkPlacement(
-        [spec],
-        groups.map((existing) => existing.spec),
-        arena === undefined ? memory : undefined,
-      );
+      checkSources([spec], foreign !== undefined);
+      foreign?.check([spec], () => groups.map((group) => group.spec));
       arena?.reserve(Arena.bytes([spec]));
       this.#add([spec], [placeGroup(spec, arena)]);
     });
@@ -289,20 +288,21 @@ export abstract class Optimizer {
   }
 
   #add(specs: readonly GroupSpec[], pointers: readonly Pointers[][]): void {
-    const { arena, memory, runner } = this.#alive();
+    const { foreign, memory, runner } = this.#alive();
     const guard = () => {
       this.#enter();
       this.#busy = false;
     };
-    const added = specs.map((spec, i) => new Group(spec, memory, pointers[i]!, guard));
+    const added = specs.map((spec, i) => new Group(spec, foreign ?? { memory }, pointers[i]!, guard));
     const groups = [...this.#groups, ...added];
     runner.reserve(
       sum(groups, ({ tensors }) => tensors.length),
       sum(groups, normBlocks),
     );
+    foreign?.take(specs);
     for (const group of added) {
       // The arena's memory is fresh, and touching it would make it resident.
-      if (arena === undefined) group.clear();
+      if (foreign !== undefined) group.clear();
       for (const tensor of group.tensors) this.#byName.set(tensor.name, tensor);
     }
     this.#groups = groups;

@@ -3,8 +3,8 @@ import { readHyper } from "../checks/hyper.js";
 import { checkOptions, readRuntime } from "../checks/runtime.js";
 import { compile, compileSync, kernelsOver, type Module } from "../kernels/wasm.js";
 import { Arena } from "../memory/arena.js";
-import { checkPlacement } from "../memory/foreign.js";
-import { type GroupSpec, readGroups } from "../memory/params.js";
+import { Foreign } from "../memory/foreign.js";
+import { checkSources, type GroupSpec, readGroups } from "../memory/params.js";
 import type { Pointers } from "../memory/regions.js";
 import { isShared } from "../memory/shared.js";
 import { chooseThreads } from "../threads/choose.js";
@@ -26,8 +26,9 @@ export class Setup {
   readonly groups: readonly GroupSpec[];
   readonly pointers: readonly Pointers[][];
   readonly memory: WebAssembly.Memory;
-  /** Undefined in foreign memory. */
+  /** Either this or `foreign`. */
   readonly arena: Arena | undefined;
+  readonly foreign: Foreign | undefined;
   readonly threads: number;
 
   constructor(
@@ -39,11 +40,13 @@ export class Setup {
     this.runtime = readRuntime(checked);
     this.hyper = readHyper(checked, variant.defaults);
     this.groups = readGroups(params, this.hyper);
-    const foreign = this.runtime.memory;
-    checkPlacement(this.groups, [], foreign);
-    this.threads = chooseThreads(this.runtime.threads, lengthOf(this.groups), foreign);
-    this.arena = foreign === undefined ? new Arena(Arena.bytes(this.groups), this.threads > 1) : undefined;
-    this.memory = foreign ?? this.arena!.memory;
+    const { memory } = this.runtime;
+    checkSources(this.groups, memory !== undefined);
+    this.foreign = memory && new Foreign(memory);
+    this.foreign?.check(this.groups);
+    this.threads = chooseThreads(this.runtime.threads, lengthOf(this.groups), memory);
+    this.arena = memory === undefined ? new Arena(Arena.bytes(this.groups), this.threads > 1) : undefined;
+    this.memory = memory ?? this.arena!.memory;
     this.pointers = this.groups.map((group) => placeGroup(group, this.arena));
   }
 

@@ -2,6 +2,7 @@
 import { Adam, AdamW, type ParamSet } from "fused-adam";
 import { describe, expect, it, vi } from "vitest";
 import {
+  caught,
   detach,
   type Expected,
   rangeError,
@@ -257,6 +258,18 @@ describe("more than 4 GiB", () => {
     await refusesWith(() => AdamW.createSync({ w: { shape: [2 ** 53 - 1, 2 ** 53 - 1, 2] } }), 16 * 2 ** 107);
   });
 
+  it.each([1, 2, "auto"] as const)("a shape whose product is no number any more, threads: %s", async (threads) => {
+    const huge = Array.from({ length: 20 }, () => 2 ** 53 - 1);
+    const twins = new Twins(sample);
+    for (const params of [[{ shape: huge }], { x: { shape: [2] }, y: { shape: [...huge, 2] }, z: { shape: huge } }]) {
+      await twins.refuses(() => AdamW.createSync(params, { threads }), tooMuch);
+      await twins.refuses(() => AdamW.create([{ params, amsgrad: true }], { threads }), tooMuch);
+      await twins.refuses((victim) => victim.addParamGroup({ params }), tooMuch);
+    }
+    const { message } = (await caught(() => AdamW.createSync([{ shape: huge }], { threads }))) as Error;
+    expect(message).toMatch(/got Infinity bytes$/);
+  });
+
   it("amsgrad needs a fifth more", async () => {
     await refusesWith(
       () => AdamW.createSync({ w: { shape: [2 ** 28 - 4096] } }, { amsgrad: true }),
@@ -274,7 +287,12 @@ describe("more than 4 GiB", () => {
       throw new RangeError("no");
     });
     try {
-      await new Twins(sample).refuses((victim) => victim.addParamGroup({ params: [{ shape: [2 ** 20] }] }), tooMuch);
+      const add = (victim: Optimizer) => victim.addParamGroup({ params: [{ shape: [2 ** 20] }] });
+      const twins = new Twins(sample);
+      await twins.refuses(add, tooMuch);
+      const { message } = (await caught(() => add(twins.twin))) as Error;
+      // What was asked for and what the engine said; not that there is too much of it.
+      expect(message).toMatch(/^"params": expected 167\d{5} bytes from the engine .*, got RangeError: no$/);
     } finally {
       grow.mockRestore();
     }

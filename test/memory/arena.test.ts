@@ -1,6 +1,8 @@
 /** Where things lie: the optimizer's own arena, and regions of somebody else's memory. */
 import { Adam, AdamW, type ParamPointers } from "fused-adam";
 import { describe, expect, it } from "vitest";
+import { Arena, spanOf } from "../../src/memory/arena.js";
+import type { GroupSpec } from "../../src/memory/params.js";
 import { FLUSH_EVERY } from "../reference.js";
 import { floatsAt } from "../support/api.js";
 import { expectSameBits } from "../support/bits.js";
@@ -408,5 +410,74 @@ describe("the arena", () => {
       }
     }
     expect(floatsAt(optimizer.memory, 0, 2048).some((x) => x !== 0)).toBe(false);
+  });
+});
+
+describe("regions of narrower numbers", () => {
+  /** As 16-bit moments and gradients, and copies of the parameters, will have them. */
+  const LAYOUTS = {
+    "moments of 2 bytes": { param: 4, grad: 4, expAvg: 2, expAvgSq: 2 },
+    "moments of 2 bytes, with AMSGrad": { param: 4, grad: 4, expAvg: 2, expAvgSq: 2, maxExpAvgSq: 2 },
+    "gradients of 2 bytes": { param: 4, grad: 2, expAvg: 4, expAvgSq: 4 },
+    "moments and gradients of 2 bytes": { param: 4, grad: 2, expAvg: 2, expAvgSq: 2 },
+    "4 bytes": { param: 4, grad: 4, expAvg: 4, expAvgSq: 4 },
+    "4 bytes, with AMSGrad": { param: 4, grad: 4, expAvg: 4, expAvgSq: 4, maxExpAvgSq: 4 },
+  } as const;
+
+  const groupOf = (layout: object, lengths: readonly number[]) =>
+    ({
+      regions: Object.entries(layout).map(([name, bytes]) => ({ name, storage: { bytes } })),
+      params: lengths.map((length) => ({ length })),
+    }) as unknown as GroupSpec;
+
+  it.each(Object.entries(LAYOUTS))("%s: on cache lines, contiguous, spans alike, 128 bytes off 4 KiB", (_, layout) => {
+    const widths = Object.entries(layout) as [keyof typeof layout, number][];
+    for (const lengths of [[1], [17, 0, 3, 64], [1000, 24], [5000, 77], [16384], [65536], [70_000, 1, 33]]) {
+      const group = groupOf(layout, lengths);
+      const spans = lengths.map((length) => spanOf(length, group.regions));
+      const elements = spans.reduce((sum, span) => sum + span, 0);
+      const arena = new Arena(Arena.bytes([group, group]), false);
+      const [first, second] = [arena.place(group), arena.place(group)];
+      for (const placed of [first, second]) {
+        for (const [name, bytes] of widths) {
+          let next = placed[0]![name];
+          placed.forEach((at, i) => {
+            // A kernel that is handed two tensors at once finds the second in every region after the same number of elements.
+            expect(at[name]).toBe(next);
+            expect(at[name] % 64).toBe(0);
+            next += spans[i]! * bytes;
+          });
+        }
+        for (const [i, [one, bytes]] of widths.entries()) {
+          for (const [other] of widths.slice(i + 1)) {
+            const distance = placed[0]![other] - placed[0]![one];
+            expect(distance).toBeGreaterThanOrEqual(elements * bytes);
+            if (elements >= 1024)
+              expect(Math.min(distance % 4096, 4096 - (distance % 4096))).toBeGreaterThanOrEqual(128);
+          }
+        }
+        for (const name of ["param", "grad", "expAvg", "expAvgSq", "maxExpAvgSq"] as const) {
+          if (!(name in layout)) expect(placed[0]![name]).toBe(-1);
+        }
+      }
+      const [last, bytes] = widths.at(-1)!;
+      expect(second[0]!.param).toBeGreaterThanOrEqual(first[0]![last] + elements * bytes);
+      expect(second[0]![last] + elements * bytes).toBeLessThanOrEqual(arena.memory.buffer.byteLength);
+    }
+  });
+
+  it("a parameter takes its elements' bytes: 16, with moments of 2 bytes 12, with gradients of 2 bytes as well 10", () => {
+    const million = 2 ** 20;
+    for (const [name, bytes] of [
+      ["4 bytes, with AMSGrad", 20],
+      ["4 bytes", 16],
+      ["moments of 2 bytes", 12],
+      ["moments and gradients of 2 bytes", 10],
+    ] as const) {
+      const taken = Arena.bytes([groupOf(LAYOUTS[name], [million])]);
+      // Up to 4 KiB behind each region.
+      expect(taken - bytes * million, name).toBeGreaterThanOrEqual(0);
+      expect(taken - bytes * million, name).toBeLessThan(5 * 4096);
+    }
   });
 });

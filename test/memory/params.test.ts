@@ -1,7 +1,7 @@
 /** Parameters as they are given: what is read, when it is copied, and what a hostile one can do. */
 import { runInNewContext } from "node:vm";
 import { AdamW, type ParamSet } from "fused-adam";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { caught, detach, expectSamePrint, fingerprint, resizable } from "../support/api.js";
 import { expectSameBits } from "../support/bits.js";
 import { dyadic } from "../support/model.js";
@@ -18,9 +18,10 @@ describe("what is legal is read as it is meant", () => {
     const all = dyadic(20, 1);
     const window = all.subarray(3, 9);
     const expected = all.slice(3, 9);
-    const optimizer = AdamW.createSync({ w: window, v: { shape: [2, 3], data: window } });
+    const optimizer = AdamW.createSync({ w: window, v: { shape: [2, 2], data: all.subarray(5, 9) } });
     all.fill(7);
-    for (const name of ["w", "v"]) expectSameBits(name, optimizer.param(name), expected);
+    expectSameBits("w", optimizer.param("w"), expected);
+    expectSameBits("v", optimizer.param("v"), expected.subarray(2));
   });
 
   it("an array of another realm, of shared memory, of a subclass, of a resizable buffer", () => {
@@ -137,5 +138,43 @@ describe("values that change while a group is read", () => {
       await allOrNothing(() => ({ w: { shape: [4], data: lying(claimed) } }), { w: dyadic(4, 1) });
       await allOrNothing(() => ({ w: lying(claimed) }), { w: dyadic(4, 1) });
     }
+  });
+});
+
+describe("one array under two names", () => {
+  /** What is said of an optimizer of these parameters. */
+  function saidOf(params: ParamSet): unknown[] {
+    const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
+    try {
+      const optimizer = AdamW.createSync(params);
+      for (const name of optimizer.names) optimizer.grad(name).fill(optimizer.names.indexOf(name) - 1);
+      optimizer.step();
+      return warn.mock.calls.flat();
+    } finally {
+      warn.mockRestore();
+    }
+  }
+  const values = dyadic(8, 1);
+
+  it("is copied twice, and windows of one buffer are no such case", () => {
+    const params = { w: values.subarray(0, 4), v: values.subarray(4), none: values.subarray(0, 0) };
+    expect(saidOf({ ...params, also: new Float32Array(values.buffer, 4, 0), copy: values.slice() })).toEqual([]);
+  });
+
+  it("is warned about, once, by both names", () => {
+    const other = dyadic(6, 2);
+    const params = { embedding: other, b: values, head: { shape: [2, 3], data: other }, again: other };
+    const warned = "fused-adam: one array under two names becomes two parameters; give tied weights once:";
+    expect(saidOf(params)).toEqual([warned, "embedding", "head"]);
+    expect(saidOf(params)).toEqual([]);
+  });
+
+  it("makes parameters that part with the first step", () => {
+    const optimizer = AdamW.createSync({ a: values, b: values });
+    expectSameBits("at first", optimizer.param("a"), optimizer.param("b"));
+    optimizer.grad("a").fill(1);
+    optimizer.grad("b").fill(-1);
+    optimizer.step();
+    expect(optimizer.param("a")[0]).toBeLessThan(optimizer.param("b")[0]!);
   });
 });

@@ -7,6 +7,7 @@
 import { checkCheckpoint } from "./checkpoint/load.js";
 import { allocate, exclusively, planCheckpoint } from "./checkpoint/save.js";
 import { checkUint8Array } from "./checks/arrays.js";
+import { isShared } from "./memory/shared.js";
 import type { Optimizer } from "./optimizer/optimizer.js";
 
 export { fromOptax, type OptaxState, toOptax } from "./checkpoint/interop/optax.js";
@@ -66,8 +67,9 @@ export function encodeCheckpoint(optimizer: Optimizer, options?: CheckpointOptio
 export function loadCheckpoint(optimizer: Optimizer, bytes: Uint8Array): void {
   exclusively(optimizer, (groups, whole) => {
     const file = checkUint8Array("bytes", bytes);
-    // What lies in the memory that is about to be written is read before it is.
-    checkCheckpoint(groups, file.buffer === optimizer.memory.buffer ? file.slice() : file)();
+    // What is about to be written over, or what another thread may change between check and use, is copied first.
+    const copied = file.buffer === optimizer.memory.buffer || isShared(file);
+    checkCheckpoint(groups, copied ? file.slice() : file)();
     whole.restore();
   });
 }

@@ -9,9 +9,10 @@ import { checkCheckpoint } from "./checkpoint/load.js";
 import { headerEnd, PREFIX } from "./checkpoint/safetensors.js";
 import { allocate, exclusively, type Plan, planCheckpoint } from "./checkpoint/save.js";
 import type { CheckpointOptions } from "./checkpoint.js";
-import { fail, failType } from "./checks/errors.js";
+import { fail, failType, show } from "./checks/errors.js";
+import { isRecord } from "./checks/values.js";
 import { type Append, replaceFile } from "./files/atomicFile.js";
-import { failFile, inFile } from "./files/errors.js";
+import { failFile, inFile } from "./files/fileErrors.js";
 import { withFile } from "./files/readFile.js";
 import type { Optimizer } from "./optimizer/optimizer.js";
 
@@ -78,10 +79,18 @@ export async function loadCheckpointFile(path: string | URL, optimizer: Optimize
   });
 }
 
+const PATH = "a path or a file: URL";
+
 function checkPath(path: unknown): string {
-  if (path instanceof URL) return fileURLToPath(path);
-  if (typeof path !== "string" || path === "") failType("path", "a path or a file: URL", path);
-  return path;
+  if (typeof path === "string" && path !== "") return path;
+  // By what it has: jsdom's URLs, and those of another realm, are URLs too.
+  const href = isRecord(path) ? (path as Partial<URL>).href : undefined;
+  if (typeof href !== "string") failType("path", PATH, path);
+  try {
+    return fileURLToPath(href);
+  } catch (cause) {
+    fail(TypeError, "ERR_INVALID_TYPE", "path", PATH, show(href), cause);
+  }
 }
 
 async function writePlan({ header, parts, digits }: Plan, path: string, append: Append): Promise<void> {

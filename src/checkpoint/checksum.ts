@@ -4,8 +4,9 @@ const P3 = 0xc2b2ae3d | 0;
 const P4 = 0x27d4eb2f | 0;
 const P5 = 0x165667b1;
 
-/** Bytes that are mixed in together. */
-const STRIPE = 16;
+/** Bytes of a lane's word, and of the stripe of four words that is mixed in at once. */
+const WORD = 4;
+const STRIPE = 4 * WORD;
 /** Unaligned bytes that are copied at a time. */
 const BLOCK = 65536;
 
@@ -17,7 +18,7 @@ const BLOCK = 65536;
 export class Xxh32 {
   readonly #lanes = Int32Array.of(P1 + P2, P2, 0, -P1);
   /** The stripe that is not complete yet. */
-  readonly #words = new Int32Array(STRIPE / 4);
+  readonly #words = new Int32Array(STRIPE / WORD);
   readonly #bytes = new Uint8Array(this.#words.buffer);
   #filled = 0;
   #total = 0;
@@ -46,8 +47,8 @@ export class Xxh32 {
     let hash = this.#total < STRIPE ? P5 : rotate(a, 1) + rotate(b, 7) + rotate(c, 12) + rotate(d, 18);
     hash = (hash + this.#total) | 0;
     let next = 0;
-    for (; next + 4 <= this.#filled; next += 4) {
-      hash = Math.imul(rotate(hash + Math.imul(this.#words[next / 4]!, P3), 17), P4);
+    for (; next + WORD <= this.#filled; next += WORD) {
+      hash = Math.imul(rotate(hash + Math.imul(this.#words[next / WORD]!, P3), 17), P4);
     }
     for (; next < this.#filled; next++) hash = Math.imul(rotate(hash + Math.imul(this.#bytes[next]!, P5), 11), P1);
     hash = Math.imul(hash ^ (hash >>> 15), P2);
@@ -63,15 +64,15 @@ function rotate(x: number, by: number): number {
 
 /** Mixes whole stripes into the lanes. */
 function mixBytes(lanes: Int32Array, bytes: Uint8Array): void {
-  if (bytes.byteOffset % 4 === 0) {
-    mix(lanes, new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4));
+  if (bytes.byteOffset % WORD === 0) {
+    mix(lanes, new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / WORD));
   } else {
-    const words = new Int32Array(Math.min(BLOCK, bytes.length) / 4);
+    const words = new Int32Array(Math.min(BLOCK, bytes.length) / WORD);
     const copy = new Uint8Array(words.buffer);
     for (let at = 0; at < bytes.length; at += BLOCK) {
       const piece = bytes.subarray(at, at + BLOCK);
       copy.set(piece);
-      mix(lanes, words.subarray(0, piece.length / 4));
+      mix(lanes, words.subarray(0, piece.length / WORD));
     }
   }
 }

@@ -1,4 +1,4 @@
-import { fail, show } from "../checks/errors.js";
+import { fail, quote, show } from "../checks/errors.js";
 
 /**
  * Reads JSON by the shape it must have, and refuses everything else where it stands: also what `JSON.parse` lets pass,
@@ -81,7 +81,7 @@ export class JsonReader {
   }
 
   unknownKey(key: string, known: readonly string[]): never {
-    this.#fail(`only the keys ${known.join(", ")}`, `the key ${JSON.stringify(key)}`);
+    this.#fail(`only the keys ${known.join(", ")}`, `the key ${quote(key)}`);
   }
 
   #list(open: string, close: string, what: string, each: () => void): void {
@@ -115,7 +115,7 @@ export class JsonReader {
 
   #unexpected(expected: string): never {
     const rest = this.text.slice(this.position, this.#at + 20);
-    this.#fail(expected, rest === "" ? "the end of the text" : show(rest).replace("the string ", ""));
+    this.#fail(expected, rest === "" ? "the end of the text" : quote(rest));
   }
 
   #fail(expected: string, got: string, cause?: unknown): never {

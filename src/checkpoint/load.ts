@@ -1,6 +1,7 @@
 import { checkFinite } from "../checks/arrays.js";
 import { fail, failMismatch, show } from "../checks/errors.js";
 import type { ParamState, StateDict } from "../checks/types.js";
+import { FLOAT32, type Storage } from "../memory/regions.js";
 import type { Group } from "../optimizer/group.js";
 import { checkState } from "../optimizer/stateDict.js";
 import { checkDigits, checksumOf, hashAround, readMetadata } from "./format.js";
@@ -28,9 +29,9 @@ function stateOf(groups: readonly Group[], header: Header, tensors: Tensors): St
     group.tensors.map(({ name, shape }) => {
       const step = steps.get(name);
       if (step === undefined) failMismatch("steps", `an entry for ${show(name)}`, "none");
-      const entry: Partial<ParamState> = { step };
-      for (const { key } of group.moments) entry[key] = tensors.take(`${name}.${key}`, shape);
-      return [name, entry as ParamState] as const;
+      const entry: ParamState = { step } as ParamState;
+      for (const { key, storage } of group.moments) entry[key] = tensors.take(`${name}.${key}`, shape, storage);
+      return [name, entry] as const;
     }),
   );
   // Not by assignment: a parameter may be called "__proto__".
@@ -44,8 +45,8 @@ function stateOf(groups: readonly Group[], header: Header, tensors: Tensors): St
 /** Parameters come all or not at all. */
 function checkParams(groups: readonly Group[], file: Tensors): () => void {
   const tensors = groups.flatMap((group) => group.tensors);
-  if (!tensors.some(({ name }) => file.left(name))) return () => {};
-  const params = tensors.map((tensor) => ({ tensor, values: file.take(tensor.name, tensor.shape) }));
+  if (!tensors.some(({ name }) => file.has(name))) return () => {};
+  const params = tensors.map((tensor) => ({ tensor, values: file.take(tensor.name, tensor.shape, FLOAT32) }));
   for (const { tensor, values } of params) checkFinite(tensor.name, values, true);
   return () => {
     for (const { tensor, values } of params) tensor.view("param").set(values);
@@ -63,22 +64,22 @@ class Tensors {
     this.#left = new Map(header.tensors);
   }
 
-  left(name: string): boolean {
+  has(name: string): boolean {
     return this.#left.has(name);
   }
 
-  take(name: string, shape: readonly number[]): Float32Array {
+  take(name: string, shape: readonly number[], { dtype, bytes, View }: Storage): Float32Array {
     const entry = this.#left.get(name);
     if (entry === undefined) failMismatch("file", `a tensor ${show(name)}`, "none");
     this.#left.delete(name);
-    if (entry.dtype !== "F32") failMismatch(name, "elements of type F32", entry.dtype);
+    if (entry.dtype !== dtype) failMismatch(name, `elements of type ${dtype}`, entry.dtype);
     if (entry.shape.length !== shape.length || entry.shape.some((size, i) => size !== shape[i])) {
       fail(RangeError, "ERR_SHAPE_MISMATCH", name, `shape ${showShape(shape)}`, showShape(entry.shape));
     }
     const { buffer, byteOffset } = this.bytes;
     const at = byteOffset + entry.start;
-    if (at % 4 === 0) return new Float32Array(buffer, at, (entry.end - entry.start) / 4);
-    return new Float32Array(new Uint8Array(this.bytes.subarray(entry.start, entry.end)).buffer);
+    if (at % bytes === 0) return new View(buffer, at, (entry.end - entry.start) / bytes);
+    return new View(new Uint8Array(this.bytes.subarray(entry.start, entry.end)).buffer);
   }
 
   end(): void {

@@ -2,7 +2,7 @@ import { checkFinite } from "../checks/arrays.js";
 import { CHECKPOINT_DEFAULTS, type CheckpointSettings } from "../checks/defaults.js";
 import { fail, failType } from "../checks/errors.js";
 import type { KernelKind } from "../checks/types.js";
-import { checkBoolean, checkObject, optionReader } from "../checks/values.js";
+import { checkBoolean, checkObject, isRecord, optionReader } from "../checks/values.js";
 import { VERSION } from "../generated/version.js";
 import type { Region } from "../memory/regions.js";
 import type { Group } from "../optimizer/group.js";
@@ -14,7 +14,7 @@ import { serializeHeader, type TensorSpec } from "./safetensors.js";
 
 /** Runs with an optimizer's groups while it is busy. @throws TypeError for what is no optimizer of this version of the package */
 export function exclusively<T>(optimizer: Optimizer, run: (groups: readonly Group[], whole: Wholeness) => T): T {
-  if (typeof optimizer?.[EXCLUSIVELY] !== "function") {
+  if (!isRecord(optimizer) || typeof optimizer[EXCLUSIVELY] !== "function") {
     failType("optimizer", `an Adam or an AdamW of fused-adam ${VERSION}`, optimizer);
   }
   return optimizer[EXCLUSIVELY](run);

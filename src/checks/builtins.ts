@@ -25,6 +25,15 @@ export function isArray(value: unknown): value is unknown[] {
   }
 }
 
+/** The `length` of an array, or of what is like one; undefined for everything else, null and a revoked proxy among it. */
+export function listLength(value: unknown): unknown {
+  try {
+    return (value as ArrayLike<unknown>).length;
+  } catch {
+    return undefined;
+  }
+}
+
 /** "Map", "Promise", "Object": what `Object.prototype.toString` says. */
 export function tagOf(value: object): string {
   return Object.prototype.toString.call(value).slice(8, -1);

@@ -103,21 +103,28 @@ const LONGEST = 60;
 /** A value as a message shows it: short, on one line. */
 export function show(value: unknown): string {
   switch (typeof value) {
-    case "string": {
-      const text = JSON.stringify(value.length > LONGEST ? `${value.slice(0, LONGEST)}…` : value);
-      return `the string ${text}`;
-    }
+    case "string":
+      return `the string ${quote(value)}`;
     case "number":
       return Object.is(value, -0) ? "-0" : String(value);
     case "bigint":
-      return `${value}n`;
+      return `${brief(String(value))}n`;
     case "function":
       return "a function";
     case "object":
       return value === null ? "null" : showObject(value);
     default:
-      return String(value);
+      return brief(String(value));
   }
+}
+
+/** A text in quotes. */
+export function quote(text: string): string {
+  return JSON.stringify(brief(text));
+}
+
+function brief(text: string): string {
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
 }
 
 function showObject(value: object): string {

@@ -10,13 +10,19 @@ type Floats = Float64Array | Float32Array;
 
 /** Makes numbers of a float type's bytes, aligned, little-endian, whole elements; undefined for every other type. */
 export function floatReader(dtype: string): ((bytes: Uint8Array<ArrayBuffer>) => Floats) | undefined {
-  if (dtype === "F64") return ({ buffer, byteOffset, length }) => new Float64Array(buffer, byteOffset, length / 8);
-  if (dtype === "F32") return ({ buffer, byteOffset, length }) => new Float32Array(buffer, byteOffset, length / 4);
+  if (dtype === "F64") return (bytes) => elements(Float64Array, bytes);
+  if (dtype === "F32") return (bytes) => elements(Float32Array, bytes);
   if (!Object.hasOwn(SMALL, dtype)) return undefined;
   const values = valuesOf(SMALL[dtype as keyof typeof SMALL]);
   if (values.length === 256) return (bytes) => Float64Array.from(bytes, (code) => values[code]!);
-  return ({ buffer, byteOffset, length }) =>
-    Float64Array.from(new Uint16Array(buffer, byteOffset, length / 2), (code) => values[code]!);
+  return (bytes) => Float64Array.from(elements(Uint16Array, bytes), (code) => values[code]!);
+}
+
+function elements<T>(
+  View: { new (buffer: ArrayBuffer, byteOffset: number, length: number): T; readonly BYTES_PER_ELEMENT: number },
+  { buffer, byteOffset, length }: Uint8Array<ArrayBuffer>,
+): T {
+  return new View(buffer, byteOffset, length / View.BYTES_PER_ELEMENT);
 }
 
 /** Every value of a small float type, by its bits. */

@@ -1,6 +1,6 @@
 import { checksumOf, hashAround, isCheckpoint, readMetadata } from "../checkpoint/format.js";
 import { type Header, headerEnd, PREFIX, parseHeader } from "../checkpoint/safetensors.js";
-import { inFile } from "./errors.js";
+import { inFile } from "./fileErrors.js";
 import { floatReader } from "./floats.js";
 import { withFile } from "./readFile.js";
 

@@ -1,6 +1,6 @@
 import fs, { type FileHandle } from "node:fs/promises";
 import { fail } from "../checks/errors.js";
-import { failFile } from "./errors.js";
+import { failFile } from "./fileErrors.js";
 
 /** At once: a single read ends at 2 GiB. */
 const MOST = 1 << 30;

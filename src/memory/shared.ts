@@ -1,5 +1,5 @@
-/** By tag: a memory of another realm counts. */
-export function isShared({ buffer }: WebAssembly.Memory): boolean {
+/** Whether a memory, or an array, is shared. By tag, because the classes of another realm are others. */
+export function isShared({ buffer }: { readonly buffer: ArrayBufferLike }): boolean {
   return Object.prototype.toString.call(buffer) === "[object SharedArrayBuffer]";
 }
 

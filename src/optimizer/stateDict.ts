@@ -6,6 +6,7 @@ import { ADAM_KEYS, CHECKS } from "../checks/hyper.js";
 import type { GroupState, ParamState, StateDict } from "../checks/types.js";
 import { addName, checkArray, checkCount, checkNonNegative, checkObject, checkRecord, own } from "../checks/values.js";
 import { MOMENT_KEYS, type Moment } from "../memory/regions.js";
+import { isShared } from "../memory/shared.js";
 import type { Group } from "./group.js";
 import type { Tensor } from "./tensor.js";
 
@@ -100,14 +101,15 @@ function readEntry(group: Group, tensor: Tensor, value: unknown, steps: Map<Tens
 }
 
 function checkValues(incoming: Incoming): Incoming {
-  const { tensor, label, moment, values } = incoming;
+  const { tensor, label, moment } = incoming;
+  // What the state is about to be written over is read before, and what another thread may change is checked as a copy.
+  const isOwn = incoming.values.buffer !== tensor.memory.buffer && !isShared(incoming.values);
+  const values = isOwn ? incoming.values : incoming.values.slice();
   if (values.length !== tensor.length) {
     fail(RangeError, "ERR_SHAPE_MISMATCH", label, `${tensor.length} values`, String(values.length));
   }
   checkFinite(label, values, moment.signed);
-  // Views of the memory that is about to be written are read before it is.
-  const aliased = values.buffer === tensor.memory.buffer || !(values.buffer instanceof ArrayBuffer);
-  return aliased ? { ...incoming, values: values.slice() } : incoming;
+  return { ...incoming, values };
 }
 
 /** Every group of the dict must hold the same parameters as one of the optimizer's, in whatever order either lists them. */

@@ -1,7 +1,7 @@
 import { AdamW } from "fused-adam";
 import { fromOptax, fromTfjs, fromTorch, toOptax, toTfjs, toTorch } from "fused-adam/checkpoint";
 import { describe, expect, test } from "vitest";
-import { sample } from "../support/api.js";
+import { revoked, sample } from "../support/api.js";
 import { dyadic } from "../support/model.js";
 import { stepped, typedError } from "./support.js";
 
@@ -143,7 +143,20 @@ describe("optax", () => {
   });
 });
 
+test("steps that cannot be read are refused", () => {
+  for (const step of [revoked(), {}, [], [1, 2], null, "1"]) {
+    const torch = toTorch(state(), names);
+    (torch.state[0] as Any).step = step;
+    expect(typedError(() => fromTorch(torch, names))).toBeDefined();
+    const tfjs: Any = toTfjs(plain().stateDict(), plain().names);
+    tfjs[0].data = step;
+    expect(typedError(() => fromTfjs(tfjs, plain().names, []))).toBeDefined();
+  }
+});
+
 test("arguments of a wrong kind are refused", () => {
+  // optax keeps no groups.
+  const fine: Any[] = [[null], revoked(), [revoked()]].map((param_groups) => ({ state: {}, param_groups }));
   const wrong: Any[] = [
     undefined,
     null,
@@ -152,10 +165,13 @@ test("arguments of a wrong kind are refused", () => {
     [],
     {},
     { state: null },
-    { state: {}, param_groups: [null] },
     new Float32Array(1),
+    new Map([["state", {}]]),
+    revoked(),
+    { state: revoked() },
+    ...fine,
   ];
-  for (const value of wrong) {
+  for (const [n, value] of wrong.entries()) {
     const calls: (() => unknown)[] = [
       () => toTorch(value, names),
       () => fromTorch(value, names),
@@ -166,9 +182,9 @@ test("arguments of a wrong kind are refused", () => {
       () => toTorch(state(), value),
       () => toTfjs(state(), value),
     ];
-    if (value?.state === undefined || value.state === null) calls.push(() => toOptax(value));
+    if (!fine.includes(value)) calls.push(() => toOptax(value));
     calls.forEach((call, i) => {
-      expect(typedError(call), `${i} ${JSON.stringify(value)}`).toBeDefined();
+      expect(typedError(call), `call ${i}, value ${n}`).toBeDefined();
     });
   }
 });

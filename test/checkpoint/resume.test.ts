@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { Adam, AdamW } from "fused-adam";
 import { encodeCheckpoint, loadCheckpoint } from "fused-adam/checkpoint";
 import { describe, expect, test } from "vitest";
-import { expectSamePrint, fillGrads, fingerprint, sample } from "../support/api.js";
+import { detach, expectSamePrint, fillGrads, fingerprint, revoked, sample } from "../support/api.js";
 import { noNodeOptions, notBuilt, unless } from "../support/host.js";
 import { dyadic, type Optimizer } from "../support/model.js";
 import { edited, split, stepped, tiny, typedError } from "./support.js";
@@ -223,8 +223,8 @@ test("arguments of a wrong kind are refused", () => {
   const bad = (call: () => unknown) => expect(typedError(call)).toMatchObject({ name: "TypeError" });
   // biome-ignore lint/suspicious/noExplicitAny: wrong on purpose
   const any = (value: unknown): any => value;
-  for (const optimizer of [undefined, null, {}, "x", AdamW]) bad(() => encodeCheckpoint(any(optimizer)));
-  for (const options of [null, 1, { param: true }, { params: 1 }, [true]])
+  for (const optimizer of [undefined, null, {}, "x", AdamW, revoked()]) bad(() => encodeCheckpoint(any(optimizer)));
+  for (const options of [null, 1, { param: true }, { params: 1 }, [true], new Map(), revoked()])
     bad(() => encodeCheckpoint(tiny(), any(options)));
   for (const bytes of [
     undefined,
@@ -234,9 +234,14 @@ test("arguments of a wrong kind are refused", () => {
     new ArrayBuffer(8),
     new Float32Array(2),
     new DataView(new ArrayBuffer(9)),
+    { [Symbol.toStringTag]: "Uint8Array" },
+    Object.create(Uint8Array.prototype),
+    revoked(),
   ]) {
     bad(() => loadCheckpoint(tiny(), any(bytes)));
   }
+  const gone = detach(encodeCheckpoint(tiny()));
+  expect(() => loadCheckpoint(tiny(), gone)).toThrow(expect.objectContaining({ code: "ERR_DETACHED_BUFFER" }));
   const disposed = tiny();
   disposed.dispose();
   for (const call of [() => encodeCheckpoint(disposed), () => loadCheckpoint(disposed, new Uint8Array(9))]) {

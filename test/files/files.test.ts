@@ -4,11 +4,13 @@ import fs, { type FileHandle } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { runInNewContext } from "node:vm";
 import { AdamW } from "fused-adam";
 import { encodeCheckpoint } from "fused-adam/checkpoint";
 import { loadCheckpointFile, saveCheckpointFile } from "fused-adam/node";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { snapshot, stepped, tiny, unchanged } from "../checkpoint/support.js";
+import { revoked } from "../support/api.js";
 import { notBuilt, unless } from "../support/host.js";
 import { trained } from "./crash.model.mjs";
 
@@ -47,6 +49,16 @@ test("a file holds what encodeCheckpoint returns, and loads", async () => {
     expect(encoded(other)).toEqual(encoded(optimizer));
     stepped(optimizer, 1);
   }
+});
+
+test("a URL that is none of this realm's is one", async () => {
+  // As jsdom has them: classes of their own, the same properties.
+  const { href } = pathToFileURL(path);
+  const foreign = runInNewContext("({ get href() { return href; } })", { href }) as URL;
+  expect(foreign instanceof URL).toBe(false);
+  await saveCheckpointFile(foreign, stepped(tiny()));
+  expect(readdirSync(folder)).toEqual(["run.safetensors"]);
+  await loadCheckpointFile(foreign, tiny());
 });
 
 test("a tensor larger than what is written at a time", async () => {
@@ -168,6 +180,28 @@ describe("errors name the path and keep their cause", () => {
     expect(Buffer.from(encoded(stepped(tiny()))).equals(readFileSync(path))).toBe(true);
   });
 
+  test.each(["saveCheckpointFile", "loadCheckpointFile"] as const)(
+    "in %s, of another realm, or none at all",
+    async (name) => {
+      const call = { saveCheckpointFile, loadCheckpointFile }[name];
+      const thrown: [unknown, string][] = [
+        [runInNewContext('Object.assign(new Error("gone"), { code: "ENOENT" })'), "gone"],
+        [undefined, "undefined"],
+        [null, "null"],
+        ["gone", "gone"],
+      ];
+      for (const [cause, got] of thrown) {
+        vi.spyOn(fs, "open").mockRejectedValue(cause);
+        const error = await rejection(call(path, tiny()));
+        vi.restoreAllMocks();
+        expect(error).toMatchObject({ name: "Error", code: "ERR_FILE" });
+        expect(error.message).toMatch(/^".+run\.safetensors": expected a file that can be (read|written), got /);
+        expect(error.message.endsWith(`, got ${got}`), error.message).toBe(true);
+        expect(error.cause).toBe(cause);
+      }
+    },
+  );
+
   test("a folder that does not exist, a folder in the file's place, a file that is none", async () => {
     const missing = join(folder, "no", "run");
     for (const call of [saveCheckpointFile, loadCheckpointFile]) {
@@ -224,9 +258,12 @@ describe("errors name the path and keep their cause", () => {
     const error = await rejection(saveCheckpointFile(path, optimizer, { params: true }));
     expect(error).toMatchObject({ code: "ERR_NON_FINITE" });
     expect(readFileSync(path).equals(old)).toBe(true);
-    for (const wrong of [undefined, null, 3, "", new Uint8Array(3)]) {
+    const urls = [new URL("https://example.com/run"), { href: "no URL" }, { href: 3 }];
+    for (const wrong of [undefined, null, 3, "", new Uint8Array(3), revoked(), ...urls]) {
       for (const call of [saveCheckpointFile, loadCheckpointFile]) {
-        expect(await rejection(call(wrong as string, tiny()))).toMatchObject({ name: "TypeError" });
+        const error = await rejection(call(wrong as string, tiny()));
+        expect(error).toMatchObject({ name: "TypeError", code: "ERR_INVALID_TYPE" });
+        expect(error.message).toMatch(/^"path": expected a path or a file: URL, got /);
       }
     }
   });

@@ -1,4 +1,5 @@
 import { checkFloat32Array } from "../../checks/arrays.js";
+import { listLength } from "../../checks/builtins.js";
 import { failMismatch, show } from "../../checks/errors.js";
 import type { GroupState, StateDict } from "../../checks/types.js";
 import { checkArray, checkCount, checkRecord } from "../../checks/values.js";
@@ -52,7 +53,7 @@ export function fromTfjs(
   checkArray("weights", weights, "an array").forEach((weight, i) => {
     checkRecord(`weights[${i}]`, weight);
   });
-  if (weights.length !== 1 + 2 * count || weights[0]!.data?.length !== 1) {
+  if (weights.length !== 1 + 2 * count || listLength(weights[0]!.data) !== 1) {
     failMismatch(
       "weights",
       `"iter" and 2 x ${count} moments`,

@@ -1,4 +1,5 @@
 import { checkFloat32Array } from "../../checks/arrays.js";
+import { listLength } from "../../checks/builtins.js";
 import { failMismatch, show } from "../../checks/errors.js";
 import type { GroupState, ParamState, StateDict } from "../../checks/types.js";
 import { checkArray, checkCount, checkNumber, checkRecord, own } from "../../checks/values.js";
@@ -133,7 +134,6 @@ function readState(label: string, entry: TorchState): ParamState {
 
 function readStep(label: string, value: unknown): number {
   if (typeof value !== "object" || value === null) return checkCount(label, value);
-  const { length } = value as ArrayLike<number>;
-  if (length !== 1) failMismatch(label, "a number or one element", show(value));
+  if (listLength(value) !== 1) failMismatch(label, "a number or one element", show(value));
   return checkCount(label, checkNumber(label, (value as ArrayLike<number>)[0]));
 }

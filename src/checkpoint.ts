@@ -67,7 +67,7 @@ export function encodeCheckpoint(optimizer: Optimizer, options?: CheckpointOptio
 export function loadCheckpoint(optimizer: Optimizer, bytes: Uint8Array): void {
   exclusively(optimizer, (groups, whole) => {
     const file = checkUint8Array("bytes", bytes);
-    // What is about to be written over, or what another thread may change between check and use, is copied first.
+    // Bytes that loading may overwrite, and bytes that another thread can change between check and use, are copied first.
     const copied = file.buffer === optimizer.memory.buffer || isShared(file);
     checkCheckpoint(groups, copied ? file.slice() : file)();
     whole.restore();

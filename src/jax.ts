@@ -98,7 +98,7 @@ export function adamw<Params extends ArrayTree = ArrayTree>(
   return transformation(readSettings(ADAMW, options));
 }
 
-/** Closures, not methods: optax's `chain` takes `init` and `update` off their object. */
+/** Closures, not methods, because optax's `chain` calls `init` and `update` without their object. */
 function transformation(settings: Settings): FusedTransformation {
   return {
     init(params) {
@@ -126,7 +126,7 @@ interface Call extends Opened {
   readonly uses: Uses;
 }
 
-/** Everything that can be wrong with a call's arguments, found before anything changes. */
+/** Checks a call's arguments, before anything changes. */
 function open(settings: Settings, name: "update" | "step", updates: unknown, state: unknown, params: unknown): Call {
   const grads = flatten("updates", updates);
   const values = name === "update" && params === undefined ? undefined : flatten("params", params);
@@ -140,7 +140,7 @@ function open(settings: Settings, name: "update" | "step", updates: unknown, sta
   return { ...opened, grads, params: values, uses };
 }
 
-/** What a call returns, its arguments used up. */
+/** Uses up a call's arguments, and returns its results. */
 function close<Params>({ engine, end, uses }: Call, arrays: JaxArray[]): [Params, AdamState] {
   uses.end();
   end();

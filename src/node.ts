@@ -83,7 +83,7 @@ const PATH = "a path or a file: URL";
 
 function checkPath(path: unknown): string {
   if (typeof path === "string" && path !== "") return path;
-  // By what it has: jsdom's URLs, and those of another realm, are URLs too.
+  // By its properties: URLs of jsdom, or of another realm, are instances of other classes.
   const href = isRecord(path) ? (path as Partial<URL>).href : undefined;
   if (typeof href !== "string") failType("path", PATH, path);
   try {
@@ -98,7 +98,7 @@ async function writePlan({ header, parts, digits }: Plan, path: string, append: 
   const hash = hashAround(DIGITS_AT, header);
   const chunk = new Uint8Array(CHUNK);
   let filled = 0;
-  // What is hashed is the copy that is written, not what may be in its place a moment later.
+  // The hash is of the copy that is written: the original may change meanwhile.
   const flush = async () => {
     const bytes = chunk.subarray(0, filled);
     hash.update(bytes);
@@ -108,7 +108,7 @@ async function writePlan({ header, parts, digits }: Plan, path: string, append: 
   for (const part of parts) {
     const { length } = part.bytes();
     for (let at = 0; at < length; ) {
-      // A new view every time: between two writes a host's memory may have grown.
+      // A new view for each piece: a host's memory may grow between two writes, which detaches views.
       const piece = part.bytes().subarray(at, at + CHUNK - filled);
       chunk.set(piece, filled);
       filled += piece.length;

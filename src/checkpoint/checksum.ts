@@ -4,20 +4,20 @@ const P3 = 0xc2b2ae3d | 0;
 const P4 = 0x27d4eb2f | 0;
 const P5 = 0x165667b1;
 
-/** Bytes of a lane's word, and of the stripe of four words that is mixed in at once. */
+/** Bytes of a word, and of a stripe: one word for each of four lanes. */
 const WORD = 4;
 const STRIPE = 4 * WORD;
-/** Unaligned bytes that are copied at a time. */
+/** Unaligned bytes are copied so many at a time. */
 const BLOCK = 65536;
 
 /**
- * XXH32 with seed 0 (Yann Collet, xxHash specification), over bytes that come in pieces. A change of any one aligned
- * 32-bit word always changes it. Four 32-bit lanes are what JavaScript multiplies fast without WebAssembly: 2 GB/s measured,
- * where crc-32 reaches 0.4 and js-xxhash 0.15; the packages that are faster start asynchronously.
+ * XXH32 with seed 0 (Yann Collet, xxHash specification), over bytes that come in pieces. A change within one aligned 32-bit word
+ * always changes it. Chosen because JavaScript multiplies 32-bit integers fast without WebAssembly: 2 GB/s here, 0.4 for crc-32,
+ * 0.15 for js-xxhash; packages that are faster can only be started asynchronously.
  */
 export class Xxh32 {
   readonly #lanes = Int32Array.of(P1 + P2, P2, 0, -P1);
-  /** The stripe that is not complete yet. */
+  /** The last stripe, not complete yet; as words and as bytes. */
   readonly #words = new Int32Array(STRIPE / WORD);
   readonly #bytes = new Uint8Array(this.#words.buffer);
   #filled = 0;
@@ -41,7 +41,7 @@ export class Xxh32 {
     return this;
   }
 
-  /** Eight hexadecimal digits, of what has been added so far. */
+  /** The checksum of all bytes so far, as eight hexadecimal digits. */
   digest(): string {
     const [a, b, c, d] = this.#lanes as unknown as [number, number, number, number];
     let hash = this.#total < STRIPE ? P5 : rotate(a, 1) + rotate(b, 7) + rotate(c, 12) + rotate(d, 18);
@@ -77,7 +77,7 @@ function mixBytes(lanes: Int32Array, bytes: Uint8Array): void {
   }
 }
 
-/** By index: what destructuring the lanes yields, V8 does not take for integers, and the loop runs at half the speed. */
+/** Reads the lanes by index: V8 does not know that destructuring them gives integers, and the loop would take twice the time. */
 function mix(lanes: Int32Array, words: Int32Array): void {
   let a = lanes[0]!;
   let b = lanes[1]!;

@@ -4,12 +4,12 @@ import { Xxh32 } from "./checksum.js";
 import { JsonReader } from "./json.js";
 import type { Header } from "./safetensors.js";
 
-/** What a checkpoint's metadata say, besides its checksum. */
+/** The metadata of a checkpoint, apart from its checksum. */
 export interface CheckpointInfo {
   /** By name of the parameter. */
   readonly steps: ReadonlyMap<string, number>;
   readonly groups: readonly GroupState[];
-  /** What the steps ran on when it was saved. */
+  /** The kernel of the optimizer that was saved. */
   readonly kernel: KernelKind | undefined;
 }
 
@@ -17,20 +17,20 @@ const FORMAT = "fused-adam";
 const VERSION = "1";
 const KERNELS: readonly string[] = ["simd", "relaxed", "scalar"] satisfies KernelKind[];
 const REQUIRED = ["format", "version", "steps", "param_groups"];
-/** Every key: in a file that may have lost its checksum to an error, an unknown one could be what has become of it. */
+/** All keys there are. Another one is refused: it could be a damaged "checksum", without which nothing would be verified. */
 const KEYS = ["checksum", "kernel", ...REQUIRED];
 
 const ALGORITHM = "xxh32:";
-/** What stands for the digits while the checksum is computed. */
+/** Stands in for the checksum's own digits while the checksum is computed. */
 const ZERO_DIGITS = new Uint8Array(8).fill(0x30);
-/** Where the digits stand in a file written here: the checksum is the first of the metadata. */
+/** Offset of the digits in a file written here, whose first metadata entry is the checksum. */
 export const DIGITS_AT = `12345678{"__metadata__":{"checksum":"${ALGORITHM}`.length;
 
 export function isCheckpoint(header: Header): boolean {
   return header.metadata.get("format") === FORMAT;
 }
 
-/** The metadata, the digits of the checksum still to be filled in. */
+/** The metadata, with zeros in place of the checksum's digits. */
 export function writeMetadata(info: CheckpointInfo): Map<string, string> {
   const steps = [...info.steps].map(([name, step]) => `${JSON.stringify(name)}:${step}`);
   const metadata = new Map([
@@ -53,7 +53,7 @@ function writeGroup(group: GroupState): string {
 }
 
 /**
- * The metadata of a checkpoint. That names, steps and hyper-parameters are legal and fit an optimizer is for `checkState` to say.
+ * The metadata of a checkpoint. Whether names, steps and hyper-parameters are legal and fit an optimizer is left to `checkState`.
  *
  * @throws RangeError `ERR_CHECKPOINT` naming what is missing, unknown or malformed
  */
@@ -106,13 +106,13 @@ function readArray<T>(reader: JsonReader, read: () => T): T[] {
   return items;
 }
 
-/** A file's checksum, and where its digits stand: they count as zeros in what it is computed of. */
+/** The checksum that a file has, and the offset of its digits. */
 export interface Checksum {
   readonly digits: string;
   readonly at: number;
 }
 
-/** @throws RangeError `ERR_CHECKPOINT` for one of another kind, or digits that are not written as they are meant */
+/** @throws RangeError `ERR_CHECKPOINT` for a checksum of another kind, or digits that are escaped */
 export function checksumOf(header: Header, start: Uint8Array): Checksum | undefined {
   const value = header.metadata.get("checksum");
   if (value === undefined) return undefined;
@@ -124,7 +124,7 @@ export function checksumOf(header: Header, start: Uint8Array): Checksum | undefi
   return { digits, at };
 }
 
-/** The checksum's start: over bytes that have its digits at `at`. */
+/** A checksum over the first bytes of a file, with zeros in place of the digits at `at`. */
 export function hashAround(at: number, bytes: Uint8Array): Xxh32 {
   return new Xxh32()
     .update(bytes.subarray(0, at))

@@ -1,9 +1,9 @@
 import { fail, quote, show } from "../checks/errors.js";
 
 /**
- * Reads JSON by the shape it must have, and refuses everything else where it stands: also what `JSON.parse` lets pass,
- * a key twice, integers that a double cannot hold, numbers that overflow. Nothing is built that was not asked for, so a
- * hostile text costs no more memory than an honest one.
+ * Reads JSON of a known structure and refuses all other JSON, naming the position. Refuses also what `JSON.parse` accepts:
+ * repeated keys, integers that a double cannot hold, numbers that overflow. Builds nothing that was not asked for, so a hostile
+ * text needs no more memory than an honest one.
  */
 export class JsonReader {
   #at = 0;

@@ -1,13 +1,13 @@
 import { checkFinite } from "../checks/arrays.js";
 import { fail, failMismatch, show } from "../checks/errors.js";
 import type { ParamState, StateDict } from "../checks/types.js";
-import { FLOAT32, type Storage } from "../memory/regions.js";
+import { type ElementStorage, FLOAT32 } from "../memory/regions.js";
 import type { Group } from "../optimizer/group.js";
 import { checkState } from "../optimizer/stateDict.js";
 import { checkDigits, checksumOf, hashAround, readMetadata } from "./format.js";
 import { type Header, parseHeader, type TensorEntry } from "./safetensors.js";
 
-/** Checks a checkpoint, and against the groups, and returns the function that applies it. */
+/** Checks a checkpoint, alone and against the groups, and returns the function that applies it. */
 export function checkCheckpoint(groups: readonly Group[], bytes: Uint8Array): () => void {
   const header = parseHeader(bytes);
   const checksum = checksumOf(header, bytes);
@@ -22,7 +22,7 @@ export function checkCheckpoint(groups: readonly Group[], bytes: Uint8Array): ()
   };
 }
 
-/** The file's state in the form of a state dict; what is wrong in a dict is left for `checkState` to find. */
+/** The state in the form of a state dict, which `checkState` checks. */
 function stateOf(groups: readonly Group[], header: Header, tensors: Tensors): StateDict {
   const { steps, groups: param_groups } = readMetadata(header);
   const entries = groups.flatMap((group) =>
@@ -34,7 +34,7 @@ function stateOf(groups: readonly Group[], header: Header, tensors: Tensors): St
       return [name, entry] as const;
     }),
   );
-  // Not by assignment: a parameter may be called "__proto__".
+  // `fromEntries` does not assign: a parameter may be called "__proto__".
   const state = Object.fromEntries(entries);
   for (const name of steps.keys()) {
     if (!Object.hasOwn(state, name)) failMismatch("steps", "only this optimizer's parameters", show(name));
@@ -42,7 +42,7 @@ function stateOf(groups: readonly Group[], header: Header, tensors: Tensors): St
   return { state, param_groups: [...param_groups] };
 }
 
-/** Parameters come all or not at all. */
+/** A file has all parameters or none. */
 function checkParams(groups: readonly Group[], file: Tensors): () => void {
   const tensors = groups.flatMap((group) => group.tensors);
   if (!tensors.some(({ name }) => file.has(name))) return () => {};
@@ -53,7 +53,7 @@ function checkParams(groups: readonly Group[], file: Tensors): () => void {
   };
 }
 
-/** A file's tensors, each to be taken once. */
+/** The tensors of a file, each taken once, so that at the end none may be left. */
 class Tensors {
   readonly #left: Map<string, TensorEntry>;
 
@@ -68,7 +68,7 @@ class Tensors {
     return this.#left.has(name);
   }
 
-  take(name: string, shape: readonly number[], { dtype, bytes, View }: Storage): Float32Array {
+  take(name: string, shape: readonly number[], { dtype, bytes, View }: ElementStorage): Float32Array {
     const entry = this.#left.get(name);
     if (entry === undefined) failMismatch("file", `a tensor ${show(name)}`, "none");
     this.#left.delete(name);

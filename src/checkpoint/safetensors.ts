@@ -11,7 +11,7 @@ export const DTYPE_BITS: ReadonlyMap<string, number> = new Map([
   ["F4", 4],
 ]);
 
-/** A tensor's element type, its shape, and where its bytes stand in the file: from `start`, up to `end`. */
+/** A tensor's element type and shape, and its bytes in the file: from `start`, up to and without `end`. */
 export interface TensorEntry {
   readonly dtype: string;
   readonly shape: readonly number[];
@@ -23,7 +23,7 @@ export interface Header {
   readonly metadata: ReadonlyMap<string, string>;
   /** By name, in the order of their bytes. */
   readonly tensors: ReadonlyMap<string, TensorEntry>;
-  /** Where in the file the value of a metadata entry begins, after its quotation mark. */
+  /** Offset in the file of a metadata entry's value, after its quotation mark. */
   metadataOffset(key: string): number;
 }
 
@@ -34,7 +34,7 @@ const METADATA = "__metadata__";
 const ENTRY_KEYS = ["dtype", "shape", "data_offsets"];
 
 /**
- * Bytes up to the data, read from a file's first bytes and checked against the length of the whole.
+ * Offset of the data, read from a file's first bytes and checked against the length of the file.
  *
  * @throws RangeError `ERR_CHECKPOINT`
  */
@@ -47,9 +47,9 @@ export function headerEnd(start: Uint8Array, fileLength: number): number {
 }
 
 /**
- * The header of a safetensors file, as strict as the format's own description: UTF-8, no key twice, metadata of strings,
- * known element types, as many bytes as shape and type ask for, and data without gaps or overlaps from the header's end to
- * the file's.
+ * The header of a safetensors file. Checked as strictly as the format demands: UTF-8, no repeated key, metadata of strings, known
+ * element types, as many bytes as shape and type need, and data without gaps or overlaps from the end of the header to the end of
+ * the file.
  *
  * @param bytes the file, or its first `headerEnd` bytes
  * @throws RangeError `ERR_CHECKPOINT` naming what is wrong, and where
@@ -135,7 +135,7 @@ export function byteLength(name: string, dtype: string, shape: readonly number[]
   return product / 8;
 }
 
-/** A tensor to write: its bytes follow the header in the order in which the tensors are listed. */
+/** A tensor to write. The bytes of all follow the header, in the order in which the tensors are listed. */
 export interface TensorSpec {
   readonly name: string;
   readonly dtype: string;

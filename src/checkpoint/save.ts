@@ -12,7 +12,7 @@ import type { Tensor } from "../optimizer/tensor.js";
 import { DIGITS_AT, hashAround, writeMetadata } from "./format.js";
 import { serializeHeader, type TensorSpec } from "./safetensors.js";
 
-/** Runs with an optimizer's groups while it is busy. @throws TypeError for what is no optimizer of this version of the package */
+/** Runs with an optimizer's groups, and keeps other calls out meanwhile. @throws TypeError for what is no optimizer of this version of the package */
 export function exclusively<T>(optimizer: Optimizer, run: (groups: readonly Group[], whole: Wholeness) => T): T {
   if (!isRecord(optimizer) || typeof optimizer[EXCLUSIVELY] !== "function") {
     failType("optimizer", `an Adam or an AdamW of fused-adam ${VERSION}`, optimizer);
@@ -31,13 +31,13 @@ export function allocate(label: string, length: number): Uint8Array<ArrayBuffer>
 
 const readOptions = optionReader<CheckpointSettings>({ params: checkBoolean });
 
-/** A region in linear memory that becomes a tensor of the file. */
+/** A region that becomes a tensor of the file. */
 interface Part extends TensorSpec {
-  /** Good until memory grows. */
+  /** A view, valid until the memory grows. */
   bytes(): Uint8Array;
 }
 
-/** A checkpoint without its data: the file is `header`, then the parts in order, `length` bytes in all. */
+/** A checkpoint without its data: the file is `header`, then the bytes of each part, `length` bytes in all. */
 export interface Plan {
   readonly header: Uint8Array;
   readonly parts: readonly Part[];
@@ -45,7 +45,7 @@ export interface Plan {
   readonly digits: string;
 }
 
-/** Checks that the state can be loaded again, and forms everything up to the data, checksum included. */
+/** Checks that the state could be loaded again, and makes everything before the data, checksum included. */
 export function planCheckpoint(groups: readonly Group[], kernel: KernelKind, options: unknown = {}): Plan {
   const { params } = readOptions(checkObject("options", options, ["params"]), CHECKPOINT_DEFAULTS);
   const parts = groups.flatMap(({ tensors }) => tensors.flatMap((tensor) => partsOf(tensor, params)));
@@ -69,7 +69,7 @@ export function planCheckpoint(groups: readonly Group[], kernel: KernelKind, opt
   return { header, parts, length, digits };
 }
 
-/** What a file has of a tensor: its moments, and in front of them the parameter. Checked in the order of loading, moments first. */
+/** The parameter, if it is asked for, then the moments. Checked as in loading, the moments first. */
 function partsOf(tensor: Tensor, params: boolean): Part[] {
   const part = ({ name: region, key, signed, storage }: Region): Part => {
     const name = key === undefined ? tensor.name : `${tensor.name}.${key}`;

@@ -1,9 +1,9 @@
-/** These fields and nothing inherited: hosts read descriptors through their prototype, and that may be polluted. */
+/** An object without a prototype. Hosts read inherited fields of a descriptor too, and `Object.prototype` may be polluted. */
 export function bare<T extends object>(fields: T): T {
   return Object.assign(Object.create(null), fields);
 }
 
-/** Built-in accessors of typed arrays: no property that somebody put on an array hides them, and arrays of other realms have them. */
+/** Built-in getters of typed arrays: own properties of an array do not shadow them, and they take arrays of other realms. */
 const typedArray = Object.getPrototypeOf(Uint8Array.prototype);
 const accessor =
   <T>(key: PropertyKey) =>

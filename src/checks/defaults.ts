@@ -1,8 +1,6 @@
 import type { KernelChoice, Schedule } from "./types.js";
 
-/** Options once they are checked and complete, and what they are where the caller says nothing. */
-
-/** Hyper-parameters of a group. */
+/** Hyper-parameters of a group, complete and checked. */
 export interface Hyper {
   lr: number | Schedule;
   betas: readonly [number, number];
@@ -13,7 +11,7 @@ export interface Hyper {
   biasCorrection: boolean;
 }
 
-/** PyTorch's defaults; the decay is `torch.optim.Adam`'s, `torch.optim.AdamW`'s in ADAMW_DEFAULTS. */
+/** The defaults of `torch.optim.Adam`. */
 export const ADAM_DEFAULTS: Readonly<Hyper> = {
   lr: 1e-3,
   betas: Object.freeze([0.9, 0.999] as const),
@@ -23,9 +21,10 @@ export const ADAM_DEFAULTS: Readonly<Hyper> = {
   maximize: false,
   biasCorrection: true,
 };
+/** The defaults of `torch.optim.AdamW`. */
 export const ADAMW_DEFAULTS: Readonly<Hyper> = { ...ADAM_DEFAULTS, weightDecay: 0.01 };
 
-/** How steps run. */
+/** `RuntimeOptions`, complete and checked. */
 export interface Runtime {
   kernel: KernelChoice;
   threads: number | "auto";
@@ -34,7 +33,7 @@ export interface Runtime {
 
 export const RUNTIME_DEFAULTS: Readonly<Runtime> = { kernel: "auto", threads: 1, memory: undefined };
 
-/** What a step does besides the update. Names to skip are only known to be strings. */
+/** `StepOptions`, complete and checked, except that names to skip are only known to be strings. */
 export interface StepSettings {
   clipNorm: number | undefined;
   gradScale: number;
@@ -51,7 +50,7 @@ export const STEP_DEFAULTS: Readonly<StepSettings> = {
   skip: undefined,
 };
 
-/** What goes into a checkpoint. */
+/** `CheckpointOptions`, complete and checked. */
 export interface CheckpointSettings {
   params: boolean;
 }

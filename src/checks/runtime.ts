@@ -18,7 +18,7 @@ export function readRuntime(options: object): Readonly<Runtime> {
   return read(options, RUNTIME_DEFAULTS);
 }
 
-/** The options of an optimizer, of which only the keys are known to be right. */
+/** Checks the keys of an optimizer's options; values are checked when they are read. */
 export function checkOptions(options: unknown = {}): object {
   return checkObject("options", options, [...ADAM_KEYS, ...Object.keys(RUNTIME_CHECKS)]);
 }
@@ -30,7 +30,7 @@ function checkKernel(label: string, value: unknown): KernelChoice {
   return value as KernelChoice;
 }
 
-/** By what only a real one has, of whatever realm: neither a look-alike nor a proxy can be imported. */
+/** By the built-in getter, which takes a memory of any realm, and nothing that only looks like one. */
 function checkMemory(label: string, value: unknown): WebAssembly.Memory {
   try {
     Object.getOwnPropertyDescriptor(WebAssembly.Memory.prototype, "buffer")!.get!.call(value);

@@ -1,6 +1,6 @@
 const said = new Set<string>();
 
-/** Says a thing once per process, however many optimizers meet it, and whatever details they meet it with. */
+/** Warns once per process and message, whatever the details are. */
 export function warnOnce(message: string, ...details: readonly unknown[]): void {
   if (said.has(message)) return;
   said.add(message);

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-// The default export: what a test puts in place of its functions stands in for them here, too.
+// The default export, so that tests can replace its functions.
 import fs from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
@@ -7,9 +7,9 @@ import { basename, dirname, join } from "node:path";
 export type Append = (bytes: Uint8Array) => Promise<void>;
 
 /**
- * Replaces the file at `path`, or makes it: after a crash at any point it is the whole old or the whole new one. A temporary
- * file beside it is written, flushed to disk and renamed over it, and the folder flushed. The temporary's name is new every
- * time, so one that a crash has left behind is in nobody's way. If anything fails it is removed.
+ * Replaces the file at `path`, or makes it: after a crash at any point the path has the whole old or the whole new file. A
+ * temporary file beside it is written, flushed to disk and renamed over it, and the folder flushed. Its name is new every time, so
+ * that one left behind by a crash does not block the next save. It is removed if anything fails.
  */
 export async function replaceFile(path: string, write: (append: Append) => Promise<void>): Promise<void> {
   const target = await resolveLinks(path);
@@ -33,7 +33,7 @@ export async function replaceFile(path: string, write: (append: Append) => Promi
   await syncFolder(folder);
 }
 
-/** What a symbolic link points to, so that the link stays and its target is replaced. */
+/** The target of a symbolic link, so that the target is replaced and not the link. */
 async function resolveLinks(path: string): Promise<string> {
   try {
     return await fs.realpath(path);
@@ -43,7 +43,7 @@ async function resolveLinks(path: string): Promise<string> {
   }
 }
 
-/** Makes the rename last. Windows has no such call, and some file systems refuse it. */
+/** Makes the rename durable. Windows has no such call, and some file systems refuse it. */
 async function syncFolder(path: string): Promise<void> {
   if (process.platform === "win32") return;
   const folder = await fs.open(path, "r");

@@ -1,4 +1,4 @@
-/** Bits of the exponent and of the mantissa; the sign is the one bit more. `finite`: no infinities, NaN is all ones (OCP E4M3). */
+/** Bits of exponent and mantissa, beside one for the sign. `finite`: no infinities, and NaN is all ones (OCP E4M3). */
 const SMALL = {
   F16: { exponent: 5, mantissa: 10, finite: false },
   BF16: { exponent: 8, mantissa: 7, finite: false },
@@ -8,7 +8,7 @@ const SMALL = {
 
 type Floats = Float64Array | Float32Array;
 
-/** Makes numbers of a float type's bytes, aligned, little-endian, whole elements; undefined for every other type. */
+/** Converts bytes of a float type to numbers: aligned, little-endian, whole elements. Undefined for every other type. */
 export function floatReader(dtype: string): ((bytes: Uint8Array<ArrayBuffer>) => Floats) | undefined {
   if (dtype === "F64") return (bytes) => elements(Float64Array, bytes);
   if (dtype === "F32") return (bytes) => elements(Float32Array, bytes);
@@ -25,7 +25,7 @@ function elements<T>(
   return new View(buffer, byteOffset, length / View.BYTES_PER_ELEMENT);
 }
 
-/** Every value of a small float type, by its bits. */
+/** The value of every bit pattern of a small float type. */
 function valuesOf({ exponent, mantissa, finite }: (typeof SMALL)[keyof typeof SMALL]): Float64Array {
   const top = 2 ** exponent - 1;
   const bias = 2 ** (exponent - 1) - 1;

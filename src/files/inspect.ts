@@ -7,10 +7,10 @@ import { withFile } from "./readFile.js";
 /** Bytes that are read at a time. */
 const CHUNK = 1 << 20;
 
-/** What there is to see in a safetensors file, and whether it is whole. */
+/** A report on a safetensors file. */
 export interface Inspection {
   readonly text: string;
-  /** Whether the checksum holds; undefined where there is none. */
+  /** Whether the checksum is right; undefined if there is none. */
   readonly intact: boolean | undefined;
 }
 
@@ -90,7 +90,7 @@ function table({ tensors }: Header, norms: readonly string[]): string[] {
   );
 }
 
-/** Text from a file, without what would steer a terminal. */
+/** Text from a file, with every character escaped that could control a terminal. */
 function visible(text: string): string {
   return text.replace(
     /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,

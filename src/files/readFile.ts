@@ -2,7 +2,7 @@ import fs, { type FileHandle } from "node:fs/promises";
 import { fail } from "../checks/errors.js";
 import { failFile } from "./fileErrors.js";
 
-/** At once: a single read ends at 2 GiB. */
+/** Bytes per read: a single one ends at 2 GiB. */
 const MOST = 1 << 30;
 
 /**

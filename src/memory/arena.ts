@@ -8,14 +8,14 @@ import { NONE, type Pointers, pointersOf, type Region, type RegionName } from ".
 export const LIMIT = 65536 * PAGE;
 /** Bytes of a cache line. Tensors start on one and are padded to one. */
 const LINE = 64;
-/** Kernels are compiled with "low memory unused", and nothing good comes from an offset of 0. */
+/** Kernels are compiled with `--lowMemoryUnused`: addresses below this one must stay unused. */
 const FIRST = 1024;
 
 /**
- * Processors guess by the low 12 bits of an address whether a load meets a store under way, and regions a multiple of 4 KiB apart
- * make them guess wrong. From 4 KiB on, regions are therefore at least two cache lines off each other's: 1,024 to 32,768
- * parameters took 4 to 14 % less time, and more than two lines made no difference. Large ones did best 17 lines off (16 Mi
- * parameters 1.38 instead of 1.58 ns each), and have room for it.
+ * 4 KiB aliasing: processors compare the low 12 bits of addresses to find out whether a load depends on an earlier store, so
+ * regions a multiple of 4 KiB apart delay each other. Regions of 4 KiB or more therefore start at least two cache lines off such
+ * a multiple: 1,024 to 32,768 parameters took 4 to 14 % less time, and more than two lines made no difference. Large regions,
+ * which have room for it, did best 17 lines off: 16 Mi parameters took 1.38 instead of 1.58 ns each.
  */
 const ALIAS = 4096;
 const APART = 2 * LINE;
@@ -53,13 +53,13 @@ export class Arena {
   /** Bytes that `place` takes for these groups. @throws RangeError `ERR_OUT_OF_MEMORY` for more than a memory can hold */
   static bytes(groups: readonly GroupSpec[]): number {
     const sizes = groups.map(sizesOf);
-    // Before anything else is computed with a size: the product of a shape may be infinite.
+    // First of all, because the product of a shape may be infinite.
     const least = sum(sizes.flat());
     if (least > LIMIT) tooLarge(least);
     return sum(sizes.flatMap(apart));
   }
 
-  /** Makes room for `bytes` more, or throws and leaves everything as it was. Detaches views when it grows. */
+  /** Makes room for `bytes` more, or throws and leaves everything as it was. Growing detaches all views. */
   reserve(bytes: number): void {
     const needed = this.#top + bytes;
     const missing = Math.ceil((needed - this.memory.buffer.byteLength) / PAGE);
@@ -91,7 +91,7 @@ export class Arena {
   }
 }
 
-/** Bytes of each region of a group, padding included, but not what keeps them apart. */
+/** Bytes of each region of a group with its padding, without gaps. */
 function sizesOf({ regions, params }: GroupSpec): number[] {
   const elements = sum(params.map(({ length }) => spanOf(length, regions)));
   return regions.map(({ storage }) => elements * storage.bytes);
@@ -101,17 +101,17 @@ function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0);
 }
 
-/** Regions of these sizes, one behind the other: bytes from each to the next, so that they do not alias. */
+/** Bytes from the start of each region to the start of the next: its size, and a gap where the regions would alias. */
 function apart(sizes: readonly number[]): readonly number[] {
   const largest = Math.max(...sizes);
   if (largest >= LARGE) return sizes.map((size) => size + ((SKEW - (size % ALIAS) + ALIAS) % ALIAS));
   let strides = sizes;
-  // Each pair of up to six regions rules out a few of the 64 gaps there are, never all.
+  // Ends: the pairs of up to six regions rule out at most 51 of the 64 gaps that differ.
   if (largest >= ALIAS) for (let gap = LINE; alias(strides); gap += LINE) strides = sizes.map((size) => size + gap);
   return strides;
 }
 
-/** Whether two regions so far apart are less than `APART` off a multiple of `ALIAS`. */
+/** Whether any two of the regions start less than `APART` off a multiple of `ALIAS`. */
 function alias(strides: readonly number[]): boolean {
   return strides.some((_, first) => {
     let distance = 0;
@@ -134,7 +134,7 @@ function createMemory(bytes: number, shared: boolean): WebAssembly.Memory {
   }
 }
 
-/** Shared memory has to say how far it may grow, and some hosts set as much aside: the most that is granted, halving. */
+/** Shared memory must declare a maximum, and some hosts reserve all of it: tries 4 GiB, then half as much until it is granted. */
 function createShared(initial: number): WebAssembly.Memory {
   for (let maximum = LIMIT / PAGE; ; maximum = Math.max(initial, maximum / 2)) {
     try {
@@ -150,7 +150,7 @@ function tooLarge(bytes: number): never {
   fail(RangeError, "ERR_OUT_OF_MEMORY", "params", expected, `${bytes} bytes`);
 }
 
-/** Not for want of memory alone: V8 reserves 10 GiB of address space for a memory of any size, and `ulimit -v` limits that. */
+/** Memory need not be short: V8 reserves 10 GiB of address space for a memory of any size, and `ulimit -v` limits that. */
 function notGranted(bytes: number, cause: unknown): never {
   const expected = `${bytes} bytes from the engine (a limit such as ulimit -v? node --disable-wasm-trap-handler reserves less)`;
   fail(RangeError, "ERR_OUT_OF_MEMORY", "params", expected, String(cause), cause);

@@ -12,7 +12,7 @@ interface Extent extends Interval {
   readonly label: string;
 }
 
-/** Regions in memory that the host owns and hands out: it says where they lie, and nothing is placed here. */
+/** The host's memory. The host says where regions lie; here that is checked. */
 export class Foreign {
   /** What is taken; undefined while it is not known. */
   #taken: Intervals<Extent> | undefined;

@@ -1,8 +1,8 @@
 export const PAGE = 65536;
 
 /**
- * Stands in for `WebAssembly.Memory` where a host has none; only the TypeScript kernels run on it. It grows by copying and
- * detaches nothing: views go stale exactly where those of a real memory would be detached.
+ * Stands in for `WebAssembly.Memory` where a host has none; only the TypeScript kernels run on it. It grows by copying: older
+ * views keep the old contents, where a real memory would detach them.
  */
 export class HeapMemory implements Pick<WebAssembly.Memory, "buffer" | "grow"> {
   buffer: ArrayBuffer;

@@ -93,8 +93,8 @@ function readPointers(name: string, label: string, source: object): ParamSpec {
 }
 
 /**
- * Checks what can only be checked when everything has been read: that parameters are given as values or as pointers, as the
- * memory has it, and that values are still there.
+ * Checks that values were given for the optimizer's own memory and pointers for the host's, and that no values have gone while
+ * others were read.
  */
 export function checkSources(groups: readonly GroupSpec[], isForeign: boolean): void {
   const seen = new Map<ArrayBufferLike, Map<number, string>>();
@@ -112,7 +112,7 @@ export function checkSources(groups: readonly GroupSpec[], isForeign: boolean): 
   }
 }
 
-/** Tied weights are one parameter. Under two names they are copied twice, and part with the first step. */
+/** Tied weights have to be one parameter. Under two names they are copied twice, and differ from the first step on. */
 function warnOfTied(
   seen: Map<ArrayBufferLike, Map<number, string>>,
   name: string,

@@ -1,22 +1,22 @@
 import type { Hyper } from "../checks/defaults.js";
 
-/** How a region stores its numbers. */
-export interface Storage {
-  /** Per element. */
+/** How a region stores its elements. */
+export interface ElementStorage {
+  /** Bytes per element. */
   readonly bytes: number;
-  /** Element type in a safetensors file. */
+  /** The element type in a safetensors file. */
   readonly dtype: string;
   /** What a view of the region is. */
   readonly View: Float32ArrayConstructor;
 }
 
-export const FLOAT32: Storage = { bytes: 4, dtype: "F32", View: Float32Array };
+export const FLOAT32: ElementStorage = { bytes: 4, dtype: "F32", View: Float32Array };
 
 /** Options of a group that decide which regions it has and how they are stored: fixed when the group is made. */
 export type RegionOptions = Pick<Hyper, "amsgrad">;
 
-const always = (_: RegionOptions): Storage | undefined => FLOAT32;
-const withAmsgrad = ({ amsgrad }: RegionOptions): Storage | undefined => (amsgrad ? FLOAT32 : undefined);
+const always = (_: RegionOptions): ElementStorage | undefined => FLOAT32;
+const withAmsgrad = ({ amsgrad }: RegionOptions): ElementStorage | undefined => (amsgrad ? FLOAT32 : undefined);
 
 /**
  * Every region that a parameter can have, in the order in which a group lays them out.
@@ -48,7 +48,7 @@ export type MomentName = MomentRow["name"];
 
 /** A region as a group has it. */
 export interface Region extends Omit<Row, "storage"> {
-  readonly storage: Storage;
+  readonly storage: ElementStorage;
 }
 
 /** A region that is part of the optimizer's state. */
@@ -65,7 +65,7 @@ export function regionsOf(options: RegionOptions): readonly Region[] {
   });
 }
 
-/** Those of them that are its state. */
+/** The regions of a group that are its state. */
 export function momentsOf(options: RegionOptions): readonly Moment[] {
   return regionsOf(options).filter((region) => region.role === "moment") as readonly Moment[];
 }
@@ -75,10 +75,10 @@ export const MOMENT_KEYS = REGIONS.flatMap(({ key }) => key ?? []);
 
 export const REGION_NAMES = REGIONS.map(({ name }) => name);
 
-/** Byte offsets of one parameter's regions; NONE for those that it does not have. */
+/** Byte offsets of one parameter's regions; NONE for a region that it does not have. */
 export type Pointers = Readonly<Record<RegionName, number>>;
 
-/** No offset: kernels that are handed it do not use it. */
+/** In place of an offset. A kernel is handed it only for a region that it does not use. */
 export const NONE = -1;
 
 export function pointersOf(offset: (name: RegionName) => number): Pointers {

@@ -3,7 +3,10 @@ export function isShared({ buffer }: { readonly buffer: ArrayBufferLike }): bool
   return Object.prototype.toString.call(buffer) === "[object SharedArrayBuffer]";
 }
 
-/** Bytes that a memory has. Another thread's growth, which may show only after one of this thread's own, counts if `wanted` are more. */
+/**
+ * How many bytes a memory has. When another thread has grown it, this thread may not see that before it grows the memory itself:
+ * done, by 0, where `wanted` bytes are more than it sees.
+ */
 export function byteLength(memory: WebAssembly.Memory, wanted: number): number {
   if (wanted > memory.buffer.byteLength && isShared(memory)) memory.grow(0);
   return memory.buffer.byteLength;

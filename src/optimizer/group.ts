@@ -8,7 +8,7 @@ import type { GroupSpec } from "../memory/params.js";
 import { type Moment, momentsOf, type Pointers, type Region } from "../memory/regions.js";
 import { Tensor } from "./tensor.js";
 
-/** Where tensors lie. In memory of the host's, what is known of their places has to be forgotten when it moves them. */
+/** What tensors lie in. `forget` is called when they have been moved. */
 interface Space {
   readonly memory: WebAssembly.Memory;
   forget?(): void;
@@ -41,7 +41,7 @@ export class Group {
     this.live = liveView(this, guard);
   }
 
-  /** What it would be asked for as it is now; without values. */
+  /** The group as it is now, in the form in which one is asked for. */
   get spec(): GroupSpec {
     const params = this.tensors.map(({ name, shape, length, at }) => ({
       name,
@@ -53,7 +53,7 @@ export class Group {
     return { hyper: this.hyper, regions: this.regions, params };
   }
 
-  /** Zeroes the regions that are not the caller's. */
+  /** Zeroes the regions that the optimizer owns. */
   clear(): void {
     for (const { name, owner } of this.regions) {
       if (owner === "optimizer") for (const tensor of this.tensors) tensor.view(name).fill(0);
@@ -61,8 +61,9 @@ export class Group {
   }
 
   /**
-   * Follows tensors that the host has moved within its memory: places[i], where there is one, is where tensor i lies from now
-   * on. The host vouches for them: 4-byte aligned, in range, and no region that is written inside another.
+   * Takes over where tensors lie that the host has moved within its memory: `places[i]` is tensor i's new place, undefined for
+   * one that has not moved. Not checked: the host guarantees that regions are aligned and in range, and that none that is written
+   * overlaps another.
    */
   relocate(places: readonly (Pointers | undefined)[]): void {
     this.tensors.forEach((tensor, i) => {
@@ -91,7 +92,7 @@ export class Group {
   }
 }
 
-/** Accessors over the group's hyper-parameters, enumerable like the plain properties they stand for. */
+/** The group's hyper-parameters as enumerable accessors, which check what is assigned. */
 function liveView(group: Group, guard: () => void): LiveGroup {
   const view = { params: Object.freeze(group.tensors.map(({ name }) => name)) };
   for (const key of ADAM_KEYS) {
@@ -101,7 +102,7 @@ function liveView(group: Group, guard: () => void): LiveGroup {
       set(value: unknown) {
         guard();
         const checked = CHECKS[key](key, value);
-        // Its memory is laid out when the group is made.
+        // Memory was laid out for it.
         if (key === "amsgrad" && checked !== group.hyper.amsgrad) {
           fail(Error, "ERR_FIXED_OPTION", key, `${group.hyper.amsgrad}, fixed when the group was made`, String(value));
         }

@@ -10,7 +10,7 @@ import { isShared } from "../memory/shared.js";
 import type { Group } from "./group.js";
 import type { Tensor } from "./tensor.js";
 
-/** Own name of a hyper-parameter, and PyTorch's. */
+/** Our name of each hyper-parameter, and PyTorch's. */
 const GROUP_KEYS = {
   lr: "lr",
   betas: "betas",
@@ -50,7 +50,7 @@ export function readGroupState(group: Group): GroupState {
   };
 }
 
-/** Values that a state dict has for one region, still in the caller's array. */
+/** Values of a state dict for one region of a tensor. */
 interface Incoming {
   readonly tensor: Tensor;
   readonly label: string;
@@ -60,8 +60,8 @@ interface Incoming {
 
 /**
  * Checks a state dict against the groups, by name, and returns the function that applies it. Whatever is wrong throws here.
- * Every property is read once, and no array looked into before all are read: what is applied is what was checked, even
- * where reading runs somebody's code.
+ * Every property is read once, and the contents of arrays only after all properties: what is applied is what was checked, even if
+ * a getter runs the caller's code.
  */
 export function checkState(groups: readonly Group[], dict: unknown): () => void {
   const object = checkObject("state_dict", dict, ["state", "param_groups"]);
@@ -102,7 +102,7 @@ function readEntry(group: Group, tensor: Tensor, value: unknown, steps: Map<Tens
 
 function checkValues(incoming: Incoming): Incoming {
   const { tensor, label, moment } = incoming;
-  // What the state is about to be written over is read before, and what another thread may change is checked as a copy.
+  // Values in the memory that will be written, and values that another thread can change, are copied before they are checked.
   const isOwn = incoming.values.buffer !== tensor.memory.buffer && !isShared(incoming.values);
   const values = isOwn ? incoming.values : incoming.values.slice();
   if (values.length !== tensor.length) {
@@ -112,7 +112,7 @@ function checkValues(incoming: Incoming): Incoming {
   return { ...incoming, values };
 }
 
-/** Every group of the dict must hold the same parameters as one of the optimizer's, in whatever order either lists them. */
+/** Every group of the dict must have the same parameters as one of the optimizer's; the order of both may differ. */
 function checkGroups(groups: readonly Group[], value: unknown): (() => void)[] {
   const entries = checkArray("param_groups", value, "an array");
   if (entries.length !== groups.length) failMismatch("param_groups", `${groups.length} groups`, String(entries.length));
@@ -144,7 +144,7 @@ function checkGroup(label: string, group: Group, object: object): () => void {
     failMismatch(`${label}.amsgrad`, `${amsgrad}, fixed when the group was made`, String(hyper.amsgrad));
   }
   return () => {
-    // A schedule stays: what the dict holds is the value it last gave.
+    // A schedule is kept: the dict has the value that it last gave.
     Object.assign(group.hyper, hyper, typeof group.hyper.lr === "function" && { lr: group.hyper.lr });
     group.lastLr = lr;
   };

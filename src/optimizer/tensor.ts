@@ -10,9 +10,9 @@ export class Tensor {
   readonly length: number;
   /** Elements from its start to the next tensor's: the length, and in the arena the padding. */
   readonly span: number;
-  /** Where its regions begin; changed by `place` alone. */
+  /** Where its regions begin. Only `place` changes it. */
   at!: Pointers;
-  /** Whether all of them begin where the previous tensor's spans end, so that one kernel call can do both. */
+  /** Whether every region begins where the previous tensor's ends, so that one kernel call can update both. */
   joins!: boolean;
   #views!: { [R in RegionName]?: Float32Array };
 
@@ -31,7 +31,7 @@ export class Tensor {
     this.place(at, previous);
   }
 
-  /** Lets it lie elsewhere. Its successor has to be placed again after it. */
+  /** Changes where it lies. The tensor after it has to be placed again, because its `joins` depends on this one. */
   place(at: Pointers, previous: Tensor | undefined): void {
     this.at = at;
     this.joins =
@@ -40,7 +40,7 @@ export class Tensor {
     this.#views = {};
   }
 
-  /** A live view of one of its regions: the same one until memory has grown. */
+  /** A live view of one of its regions: the same object until the memory grows. */
   view(name: RegionName): Float32Array {
     const known = this.#views[name];
     if (known?.buffer === this.memory.buffer) return known;

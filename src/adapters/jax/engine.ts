@@ -9,27 +9,27 @@ import { type Flat, pathsOf } from "./leaves.js";
 import type { Settings } from "./settings.js";
 import { arraysOf, differences, read } from "./values.js";
 
-/** What an engine is made for: the leaves of a tree, in order. */
+/** What an engine knows of a leaf of the tree that it was made for. */
 export interface Leaf {
   readonly shape: number[];
   readonly device: Device;
 }
 
 /**
- * An optimizer over the leaves of a tree. Its moments stay in linear memory from step to step; parameters and gradients pass
- * through. Its states are numbered, and only the last is good: the moments of those before are gone.
+ * An optimizer over the leaves of a tree. Its moments stay in linear memory from step to step; parameters and gradients are copied
+ * in and out. Its states are numbered, and only the latest can be used: the moments of earlier ones have been overwritten.
  */
 export class Engine {
   readonly def: JsTreeDef;
   readonly leaves: readonly Leaf[];
-  /** Names of the leaves in state dicts: paths, so that the optimizer's errors say where. A lone leaf has no path. */
+  /** Names of the leaves in state dicts: their paths, which the optimizer's errors then show; "*" for a tree that is one leaf. */
   readonly names: readonly string[];
   version = 0;
 
   readonly #optimizer: Adam | AdamW;
   readonly #tensors: readonly Tensor[];
   readonly #decays: readonly boolean[];
-  /** By leaf, the array whose values its parameter region holds. */
+  /** For each leaf the array whose values its parameter region has, if it is known. */
   readonly #held: (JaxArray | undefined)[];
 
   constructor(
@@ -70,7 +70,7 @@ export class Engine {
       return this.#tensors.map((tensor, i) => {
         this.#held[i] = undefined;
         const param = tensor.view("param");
-        // The kernel takes the step off what is here, and -0 less the step is what to add, whatever the sign of a zero.
+        // The kernel subtracts the step: from -0, that leaves what has to be added, with the right sign where it is zero.
         if (!this.#decays[i]) param.fill(-0);
         const values = this.#decays[i] ? read(params!, i) : undefined;
         if (values !== undefined) param.set(values);
@@ -116,7 +116,7 @@ export class Engine {
     return this.#optimizer.stateDict().state;
   }
 
-  /** @throws TypeError, RangeError for values that no run could have led to */
+  /** @throws TypeError, RangeError as `loadStateDict` */
   load(state: StateDict["state"]): void {
     this.#optimizer.loadStateDict({ state, param_groups: this.#alone((groups) => groups.map(readGroupState)) });
   }
@@ -132,7 +132,7 @@ export class Engine {
     this.version++;
   }
 
-  /** Not while the optimizer steps: a schedule is the caller's code, and may call anything. */
+  /** Refuses while the optimizer steps: a schedule is the caller's code, and could call this. */
   #alone<T>(run: (groups: readonly Group[]) => T): T {
     return this.#optimizer[EXCLUSIVELY](run);
   }

@@ -4,9 +4,9 @@ import { fail, failType } from "../../checks/errors.js";
 /** A tree of arrays, as jax-js has them: nested objects and lists. */
 export type ArrayTree = JsTree<JaxArray>;
 
-/** A tree taken apart. */
+/** The leaves of a tree, and its structure. */
 export interface Flat {
-  /** What messages call the tree. */
+  /** The tree's name in messages. */
   readonly label: string;
   readonly leaves: readonly JaxArray[];
   readonly def: JsTreeDef;
@@ -20,7 +20,7 @@ export function flatten(label: string, value: unknown): Flat {
   const flat = takeApart(label, value);
   refuseDevices(flat);
   flat.leaves.forEach((leaf, i) => {
-    if (leaf.dtype !== numpy.float32) fail(TypeError, "ERR_INVALID_TYPE", at(flat, i), "float32", leaf.dtype);
+    if (leaf.dtype !== numpy.float32) fail(TypeError, "ERR_INVALID_TYPE", labelOf(flat, i), "float32", leaf.dtype);
   });
   return flat;
 }
@@ -33,7 +33,7 @@ export function refuseDevices(flat: Flat): void {
   flat.leaves.forEach(({ device }, i) => {
     if (READABLE.includes(device)) return;
     const expected = 'an array on cpu or wasm (await devicePut(array, "wasm"))';
-    fail(Error, "ERR_BACKEND", at(flat, i), expected, `one on ${device}`);
+    fail(Error, "ERR_BACKEND", labelOf(flat, i), expected, `one on ${device}`);
   });
 }
 
@@ -42,7 +42,7 @@ export function takeApart(label: string, value: unknown): Flat {
   const [leaves, def] = tree.flatten(value as ArrayTree);
   const flat = { label, leaves, def };
   leaves.forEach((leaf, i) => {
-    if (!(leaf instanceof JaxArray)) failLeaf(at(flat, i), leaf);
+    if (!(leaf instanceof JaxArray)) failLeaf(labelOf(flat, i), leaf);
   });
   return flat;
 }
@@ -68,8 +68,8 @@ function failTraced(label: string): never {
 }
 
 /**
- * Inside `jit` arrays that the function captured are no tracers, but a step would run once, when it is compiled, and never
- * again. What is computed there is a tracer all the same.
+ * Refuses to run inside `jit`, where a step would run once, when the function is compiled, and never again. Arrays that the
+ * function captured are not tracers there, but whatever is computed is.
  */
 export function refuseTracing(label: string): void {
   const probe = numpy.array(0).reshape([1]);
@@ -78,20 +78,20 @@ export function refuseTracing(label: string): void {
   if (traced) failTraced(label);
 }
 
-/** Where leaf `i` stands, for messages. */
-export function at({ label, def }: Flat, i: number): string {
+/** The path of leaf `i` in its tree, for messages. */
+export function labelOf({ label, def }: Flat, i: number): string {
   return label + pathsOf(def)[i]!;
 }
 
 const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
 
-/** The way to each leaf as JavaScript writes it: `.layers[0].w`, `['a b']`; nothing where the tree is one leaf. */
+/** The path of each leaf as JavaScript writes it: `.layers[0].w`, `['a b']`; empty for a tree that is one leaf. */
 export function pathsOf(def: JsTreeDef, path = ""): string[] {
   if (def.nodeType === tree.NodeType.Leaf) return [path];
   return def.childTreedefs.flatMap((child, i) => pathsOf(child, path + stepTo(def, i)));
 }
 
-/** From a node to its child. */
+/** The part of a path that leads from a node to its i-th child. */
 export function stepTo(def: JsTreeDef, i: number): string {
   if (def.nodeType === tree.NodeType.Array) return `[${i}]`;
   const key = keysOf(def)[i]!;
@@ -111,7 +111,13 @@ export function checkFits(
   expected.leaves.forEach(({ shape }, i) => {
     const other = got.leaves[i]!.shape;
     if (shape.length !== other.length || shape.some((size, axis) => size !== other[axis])) {
-      fail(RangeError, "ERR_SHAPE_MISMATCH", at(got, i), `the shape [${shape.join(", ")}]`, `[${other.join(", ")}]`);
+      fail(
+        RangeError,
+        "ERR_SHAPE_MISMATCH",
+        labelOf(got, i),
+        `the shape [${shape.join(", ")}]`,
+        `[${other.join(", ")}]`,
+      );
     }
   });
 }
@@ -124,14 +130,14 @@ function checkStructure(label: string, expected: JsTreeDef, got: JsTreeDef): voi
   });
 }
 
-/** A node without what hangs below it. */
+/** A node of a tree, without its children. */
 function describe(def: JsTreeDef): string {
   if (def.nodeType === tree.NodeType.Leaf) return "an array of numbers";
   if (def.nodeType === tree.NodeType.Array) return `a list of ${def.childTreedefs.length}`;
   return `an object with the keys ${JSON.stringify(keysOf(def))}`;
 }
 
-/** The references that a call uses up: counted before it changes anything, given back when it has succeeded. */
+/** The references that a call uses up: counted before it changes anything, released when it has succeeded. */
 export class Uses {
   readonly #flats: readonly Flat[];
 
@@ -145,7 +151,13 @@ export class Uses {
         counts.set(leaf, count);
         if (count <= leaf.refCount) return;
         const got = leaf.refCount === 0 ? "a freed one" : `one with ${leaf.refCount} for ${count}`;
-        fail(Error, "ERR_DISPOSED", at(flat, i), "an array with a reference (.ref) for each time it is passed", got);
+        fail(
+          Error,
+          "ERR_DISPOSED",
+          labelOf(flat, i),
+          "an array with a reference (.ref) for each time it is passed",
+          got,
+        );
       });
     }
   }

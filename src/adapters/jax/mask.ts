@@ -1,4 +1,5 @@
 import { Array as JaxArray, type JsTree, type JsTreeDef, tree } from "@jax-js/jax";
+import { isArray } from "../../checks/builtins.js";
 import { fail, failType } from "../../checks/errors.js";
 import { isRecord, own } from "../../checks/values.js";
 import { type ArrayTree, type Flat, keysOf, stepTo } from "./leaves.js";
@@ -6,14 +7,14 @@ import type { Settings } from "./settings.js";
 
 type MaskFunction = (params: ArrayTree) => unknown;
 
-/** Which leaves decay, in order. */
+/** For each leaf whether it decays. */
 export function decaysOf({ hyper, mask }: Settings, params: Flat): readonly boolean[] {
   const chosen =
     typeof mask === "function" ? ask(mask as MaskFunction, params) : spread("mask", mask ?? true, params.def);
   return chosen.map((decays) => decays && hyper.weightDecay !== 0);
 }
 
-/** Calls the function with references of its own, which it may use up, as jax-js has it, or not. */
+/** Calls the function with references that it may use up, as functions of jax-js do, or leave. */
 function ask(mask: MaskFunction, { leaves, def }: Flat): boolean[] {
   const before = new Map(leaves.map((leaf) => [leaf, leaf.refCount]));
   let answer: unknown;
@@ -37,7 +38,7 @@ function spread(label: string, mask: unknown, def: JsTreeDef): boolean[] {
   if (def.nodeType === tree.NodeType.Leaf) failType(label, "a boolean", mask);
   if (def.nodeType === tree.NodeType.Array) {
     const { length } = def.childTreedefs;
-    if (!Array.isArray(mask)) failType(label, `a boolean or a list of ${length}`, mask);
+    if (!isArray(mask)) failType(label, `a boolean or a list of ${length}`, mask);
     if (mask.length !== length) {
       fail(RangeError, "ERR_SHAPE_MISMATCH", label, `a list of ${length}`, `one of ${mask.length}`);
     }

@@ -10,11 +10,11 @@ import { checkObject, isRecord, own } from "../../checks/values.js";
 import type { Variant } from "../../optimizer/setup.js";
 import type { ArrayTree } from "./leaves.js";
 
-/** Hyper-parameters as `Adam` and `AdamW` have them, and what belongs to trees and steps. */
+/** The hyper-parameters of `Adam` and `AdamW`, and options that concern trees and steps. */
 export interface TransformationOptions<Params extends ArrayTree = ArrayTree> extends AdamOptions {
   /**
-   * Which leaves decay: booleans in the structure of the parameters, where one may stand for all below it; or a function from
-   * the parameters to such a tree, called when moments are laid out. Default: all.
+   * Which leaves decay: booleans in the structure of the parameters, where one may stand for all leaves below it; or a function
+   * from the parameters to such a tree, called when memory for the moments is set up. Default: all.
    */
   readonly mask?: JsTree<boolean> | ((params: Params) => JsTree<boolean>) | undefined;
   /** Scale the gradients so that their L2 norm over the whole tree is at most this. Finite and >= 0. Default: none. */
@@ -25,7 +25,7 @@ export interface TransformationOptions<Params extends ArrayTree = ArrayTree> ext
   readonly kernel?: KernelChoice | undefined;
 }
 
-/** Options, checked: what every optimizer of a transformation is made with. */
+/** Options, complete and checked. */
 export interface Settings {
   readonly variant: Variant;
   readonly hyper: Readonly<Hyper>;

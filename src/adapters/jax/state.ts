@@ -10,8 +10,8 @@ import type { Settings } from "./settings.js";
 import { read } from "./values.js";
 
 /**
- * What optax calls `ScaleByAdamState`: steps taken, first and second moments, and with AMSGrad `nu_max`, the largest second
- * ones. A tree like any other, but its arrays are made, by copying, when they are first looked at.
+ * optax's `ScaleByAdamState`: steps taken, first and second moments, and with AMSGrad `nu_max`, the largest second moments. A tree
+ * like any other, except that its arrays are made, by copying, when they are first read.
  */
 export type AdamState = {
   /** uint32, a scalar. */
@@ -23,12 +23,12 @@ export type AdamState = {
   readonly [amsgradOnly: string]: ArrayTree;
 };
 
-/** What optax calls the moments. */
+/** The moments' names in optax. */
 const FIELDS: Readonly<Record<MomentName, string>> = { expAvg: "mu", expAvgSq: "nu", maxExpAvgSq: "nu_max" };
 
 const handles = new WeakMap<object, Handle>();
 
-/** A state that an engine keeps the moments of. */
+/** What is known of a state whose moments are in an engine. */
 class Handle {
   readonly #version: number;
   readonly #made = new Map<string, ArrayTree>();
@@ -45,25 +45,25 @@ class Handle {
     }
   }
 
-  look(field: string, make: () => ArrayTree): ArrayTree {
+  field(field: string, make: () => ArrayTree): ArrayTree {
     this.check();
     const made = this.#made.get(field) ?? freeze(make());
     this.#made.set(field, made);
     return made;
   }
 
-  /** The arrays that were made: the state's to use up. */
+  /** The arrays that were made. They are used up with the state. */
   get arrays(): Flat[] {
     return [...this.#made].map(([field, made]) => takeApart(`state.${field}`, made));
   }
 }
 
-/** The state that an engine is in now. Frozen: what was assigned to it would not reach the moments. */
+/** The state that an engine is in now. Frozen, because an assignment would not reach the moments. */
 export function makeState(engine: Engine): AdamState {
   const handle = new Handle(engine);
   const state = {};
   const define = (field: string, make: () => ArrayTree) =>
-    Object.defineProperty(state, field, { enumerable: true, get: () => handle.look(field, make) });
+    Object.defineProperty(state, field, { enumerable: true, get: () => handle.field(field, make) });
   define("count", () => {
     const { count } = engine;
     if (count >= 2 ** 32) failRange("state.count", "at most 2^32 - 1 steps, which is what its uint32 holds", count);
@@ -84,17 +84,17 @@ function freeze(node: ArrayTree): ArrayTree {
 }
 
 export interface Opened {
-  /** It holds the moments of the state. */
+  /** The engine that has the state's moments. */
   readonly engine: Engine;
-  /** Arrays of the state, used up with it. */
+  /** Arrays of the state, which are used up with it. */
   readonly arrays: readonly Flat[];
-  /** Ends the state, once the call has succeeded. */
+  /** To be called once the call has succeeded: the state can be used no more. */
   end(): void;
 }
 
 /**
- * The engine of a state, or a new one with its moments, where the state came as plain arrays (from a checkpoint, from
- * `tree.ref`), or from a transformation with other options.
+ * The engine of a state; or a new engine with its moments, for a state of plain arrays (from a checkpoint, from `tree.ref`) and
+ * for one of a transformation with other options.
  */
 export function openState(settings: Settings, state: unknown, grads: Flat, params: Flat | undefined): Opened {
   const handle = typeof state === "object" && state !== null ? handles.get(state) : undefined;
@@ -102,7 +102,7 @@ export function openState(settings: Settings, state: unknown, grads: Flat, param
   handle.check();
   const { engine, arrays } = handle;
   checkFits(engine, grads);
-  // A step moves the engine on, and with it every state but the next.
+  // Nothing to do at the end: the engine's next step makes this state useless.
   if (engine.settings === settings) return { engine, arrays, end() {} };
   const copy = new Engine(settings, grads, decaysOf(settings, params ?? grads));
   copy.load(engine.state());

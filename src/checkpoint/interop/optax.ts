@@ -12,8 +12,8 @@ export interface OptaxState {
   /** Second moments. */
   nu: Record<string, Float32Array>;
   /**
-   * With AMSGrad: the largest so far, for all parameters or for none. optax's own is the largest bias-corrected v, and this package's
-   * the largest v: values carried over are taken as they are.
+   * With AMSGrad: the largest so far, for all parameters or for none. In optax that is the largest bias-corrected v, in this package
+   * the largest v. Values are not converted.
    */
   nu_max?: Record<string, Float32Array>;
 }

@@ -7,7 +7,7 @@ import { positionsOf } from "./names.js";
 
 /** An entry of tfjs's `optimizer.getWeights()`, its tensor read with `dataSync()`. */
 export interface TfjsWeight {
-  /** "iter", or a variable's name with "/m" or "/v" behind it. */
+  /** "iter", or a variable's name followed by "/m" or "/v". */
   name: string;
   /** The tensor's values: the step count of "iter", else float32. */
   data: Float32Array | Int32Array;

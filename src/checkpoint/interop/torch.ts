@@ -3,6 +3,7 @@ import { listLength } from "../../checks/builtins.js";
 import { failMismatch, show } from "../../checks/errors.js";
 import type { GroupState, ParamState, StateDict } from "../../checks/types.js";
 import { checkArray, checkCount, checkNumber, checkRecord, own } from "../../checks/values.js";
+import { momentsOf } from "../../memory/regions.js";
 import { positionsOf } from "./names.js";
 
 /** One parameter's state as `torch.optim.Adam` and `torch.optim.AdamW` keep it, tensors flat and row-major. */
@@ -17,7 +18,7 @@ export interface TorchState {
   max_exp_avg_sq?: Float32Array;
 }
 
-/** A group of `torch.optim.Adam` or `torch.optim.AdamW`; keys that only concern how torch runs may stand beside these. */
+/** A group of `torch.optim.Adam` or `torch.optim.AdamW`; it may have other keys that only concern how torch runs. */
 export interface TorchGroup {
   /** Learning rate. */
   lr: number;
@@ -36,7 +37,7 @@ export interface TorchGroup {
   [key: string]: unknown;
 }
 
-/** The layout of `optimizer.state_dict()` in PyTorch: parameters are integers, counted through the groups. */
+/** The layout of `optimizer.state_dict()` in PyTorch: parameters are integers, numbered across groups. */
 export interface TorchStateDict {
   /** By number of the parameter; PyTorch makes an entry at a parameter's first step. */
   state: Record<number, TorchState>;
@@ -84,7 +85,7 @@ export function fromTorch(torchStateDict: TorchStateDict, names: readonly string
   if (order.length !== size || new Set(order).size !== size) {
     failMismatch("param_groups", `${size} parameters, each once`, `${order.length}`);
   }
-  // PyTorch itself goes by position, too: its integers may be any, as long as groups and state agree.
+  // As PyTorch itself, by position: it accepts any integers, as long as groups and state agree.
   const nameOf = new Map(order.map((param, i) => [param, names[i]!]));
   const entries = order.map((param) => {
     const entry = own(state, String(param));
@@ -120,14 +121,9 @@ function groupsOf<T extends { params: unknown[] }>({ param_groups }: { param_gro
 }
 
 function readState(label: string, entry: TorchState): ParamState {
-  const { exp_avg, exp_avg_sq, max_exp_avg_sq } = entry;
-  const state: ParamState = {
-    step: readStep(`${label}.step`, entry.step),
-    exp_avg: checkFloat32Array(`${label}.exp_avg`, exp_avg),
-    exp_avg_sq: checkFloat32Array(`${label}.exp_avg_sq`, exp_avg_sq),
-  };
-  if (max_exp_avg_sq !== undefined) {
-    state.max_exp_avg_sq = checkFloat32Array(`${label}.max_exp_avg_sq`, max_exp_avg_sq);
+  const state = { step: readStep(`${label}.step`, entry.step) } as ParamState;
+  for (const { key } of momentsOf({ amsgrad: entry.max_exp_avg_sq !== undefined })) {
+    state[key] = checkFloat32Array(`${label}.${key}`, entry[key]);
   }
   return state;
 }

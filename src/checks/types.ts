@@ -30,7 +30,10 @@ export interface ParamPointers {
   readonly maxExpAvgSq?: number | undefined;
 }
 
-/** Parameters by name. An array names them "0", "1", …, counting on from the parameters that are there already. */
+/**
+ * Parameters by name. An array names them "0", "1", …, counting on from the parameters that are there already. Values are copied:
+ * the same array under two names makes two parameters, and a warning. Tied weights are one parameter, its gradient the sum of all.
+ */
 export type ParamSet = Readonly<Record<string, ParamSource | ParamPointers>> | readonly (ParamSource | ParamPointers)[];
 
 /** Learning rate at step t = 1, 2, …; called once per step and group, before anything changes. */

@@ -1,5 +1,5 @@
 import { checkFinite } from "../checks/arrays.js";
-import { fail, failMismatch, show } from "../checks/errors.js";
+import { fail, failMismatch, show, showShape } from "../checks/errors.js";
 import type { ParamState, StateDict } from "../checks/types.js";
 import { type ElementStorage, FLOAT32 } from "../memory/regions.js";
 import type { Group } from "../optimizer/group.js";
@@ -86,8 +86,4 @@ class Tensors {
     for (const name of this.#left.keys())
       failMismatch("file", "only tensors of this optimizer's parameters", show(name));
   }
-}
-
-function showShape(shape: readonly number[]): string {
-  return `[${shape.slice(0, 16).join(", ")}${shape.length > 16 ? ", …" : ""}]`;
 }

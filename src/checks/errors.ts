@@ -77,7 +77,7 @@ export function fail(
   got: string,
   cause?: unknown,
 ): never {
-  const error = new Class(`${JSON.stringify(label)}: expected ${expected}, got ${got}`);
+  const error = new Class(`${quote(label, LONGEST_LABEL)}: expected ${expected}, got ${got}`);
   Object.defineProperty(error, "code", bare({ value: code, enumerable: true }));
   if (cause !== undefined) {
     Object.defineProperty(error, "cause", bare({ value: cause, configurable: true, writable: true }));
@@ -98,7 +98,10 @@ export function failMismatch(label: string, expected: string, got: string): neve
   fail(RangeError, "ERR_STATE_MISMATCH", label, expected, got);
 }
 
+/** Characters of a text, a label and dimensions of a shape that a message shows: what comes from a file may be as long as the file. */
 const LONGEST = 60;
+const LONGEST_LABEL = 300;
+const LONGEST_SHAPE = 16;
 
 /** A value as a message shows it: short, on one line. */
 export function show(value: unknown): string {
@@ -119,12 +122,16 @@ export function show(value: unknown): string {
 }
 
 /** A text in quotes. */
-export function quote(text: string): string {
-  return JSON.stringify(brief(text));
+export function quote(text: string, longest = LONGEST): string {
+  return JSON.stringify(brief(text, longest));
 }
 
-function brief(text: string): string {
-  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
+export function showShape(shape: readonly number[]): string {
+  return `[${shape.slice(0, LONGEST_SHAPE).join(", ")}${shape.length > LONGEST_SHAPE ? ", …" : ""}]`;
+}
+
+function brief(text: string, longest = LONGEST): string {
+  return text.length > longest ? `${text.slice(0, longest)}…` : text;
 }
 
 function showObject(value: object): string {

@@ -1,7 +1,7 @@
 import { checkFloat32Array } from "../checks/arrays.js";
 import { isArray } from "../checks/builtins.js";
 import type { Hyper } from "../checks/defaults.js";
-import { fail } from "../checks/errors.js";
+import { fail, showShape } from "../checks/errors.js";
 import { ADAM_KEYS, readHyper } from "../checks/hyper.js";
 import { addName, checkArray, checkCount, checkObject, checkRecord, isRecord, own } from "../checks/values.js";
 import { warnOnce } from "../checks/warn.js";
@@ -76,7 +76,7 @@ function readShaped(name: string, label: string, source: object): ParamSpec {
   const values = own(source, "data");
   const data = values === undefined ? undefined : checkFloat32Array(`${label}.data`, values);
   if (data !== undefined && data.length !== length) {
-    const expected = `${length} values for shape [${shape.join(", ")}]`;
+    const expected = `${length} values for shape ${showShape(shape)}`;
     fail(RangeError, "ERR_SHAPE_MISMATCH", `${label}.data`, expected, String(data.length));
   }
   return { name, shape, length, data, pointers: undefined };

@@ -1,5 +1,5 @@
 import { Array as JaxArray, type JsTree, type JsTreeDef, numpy, tree } from "@jax-js/jax";
-import { fail, failType } from "../../checks/errors.js";
+import { fail, failType, showShape } from "../../checks/errors.js";
 
 /** A tree of arrays, as jax-js has them: nested objects and lists. */
 export type ArrayTree = JsTree<JaxArray>;
@@ -111,13 +111,7 @@ export function checkFits(
   expected.leaves.forEach(({ shape }, i) => {
     const other = got.leaves[i]!.shape;
     if (shape.length !== other.length || shape.some((size, axis) => size !== other[axis])) {
-      fail(
-        RangeError,
-        "ERR_SHAPE_MISMATCH",
-        labelOf(got, i),
-        `the shape [${shape.join(", ")}]`,
-        `[${other.join(", ")}]`,
-      );
+      fail(RangeError, "ERR_SHAPE_MISMATCH", labelOf(got, i), `the shape ${showShape(shape)}`, showShape(other));
     }
   });
 }

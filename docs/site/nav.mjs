@@ -7,6 +7,7 @@ export const NAV = [
   {
     text: "In use",
     pages: [
+      "docs/recipes.md",
       "docs/tfjs.md",
       "docs/disco.md",
       "docs/embedding.md",

@@ -59,8 +59,10 @@ export async function inspect(path: string): Promise<Inspection> {
 
 function aboutCheckpoint(header: Header): string[] {
   const { steps, groups, kernel } = readMetadata(header);
+  const hasParams = [...steps.keys()].some((name) => header.tensors.has(name));
   return [
     `fused-adam checkpoint, version ${header.metadata.get("version")}, kernel ${kernel ?? "not recorded"}`,
+    `parameters: ${hasParams ? "included" : "not included"}`,
     ...groups.flatMap(({ params = [], ...hyper }, i) => [
       "",
       `group ${i}: ${Object.entries(hyper)

@@ -41,6 +41,7 @@ test("a checkpoint: tensors, shapes, steps, groups, norms, and that the checksum
     `FILE: ${bytes.length} bytes, 7 tensors`,
     `checksum xxh32:${digits} holds`,
     "fused-adam checkpoint, version 1, kernel simd",
+    "parameters: included",
     "",
     "group 0: lr 0.001, betas 0.9 0.999, eps 1e-8, weight_decay 0.01, amsgrad false, maximize false, bias_correction true",
     "  w: step 3",
@@ -57,6 +58,9 @@ test("a checkpoint: tensors, shapes, steps, groups, norms, and that the checksum
     `é.exp_avg_sq      F32   [1]     ${norm(é!.exp_avg_sq)}`,
     `é.max_exp_avg_sq  F32   [1]     ${norm(é!.max_exp_avg_sq!)}`,
   ]);
+  expect(inspect("state", encodeCheckpoint(optimizer, { params: false })).stdout).toContain(
+    "\nparameters: not included\n",
+  );
   const flipped = bytes.map((byte, i) => (i === bytes.length - 1 ? byte ^ 1 : byte));
   const damaged = inspect("damaged", flipped);
   expect(damaged.status).toBe(1);
@@ -119,10 +123,28 @@ test("errors are one line, and the exit code says so", () => {
   expect(missing.stderr).toMatch(/^"[^"]+": expected a file that can be read, got ENOENT[^\n]*\n$/);
 });
 
-test("usage", () => {
-  for (const args of [[], ["inspect"], ["inspect", "a", "b"], ["convert", "a"]]) {
-    const { status, stderr } = run(...args);
-    expect([status, stderr.startsWith("Usage: fused-adam inspect FILE\n")]).toEqual([2, true]);
+test("a wrong command: what is wrong with it, then the usage, and exit code 2", () => {
+  const cases: [string[], string][] = [
+    [[], '"command": expected inspect, got nothing'],
+    [["convert", "a"], '"command": expected inspect, got convert'],
+    [["--verbose"], '"command": expected inspect, got --verbose'],
+    [["inspect"], '"inspect": expected one FILE, got nothing'],
+    [["inspect", "a", "b"], '"inspect": expected one FILE, got 2 of them'],
+    [["inspect", "-x"], '"inspect": expected a FILE (./ in front of a name that starts with -), got -x'],
+  ];
+  for (const [args, message] of cases) {
+    const { status, stdout, stderr } = run(...args);
+    expect([status, stdout]).toEqual([2, ""]);
+    expect(stderr.split("\n").slice(0, 3)).toEqual([message, "", "Usage: fused-adam inspect FILE"]);
   }
-  expect(run("--help")).toMatchObject({ status: 0, stderr: "" });
+});
+
+test("--help and --version", () => {
+  for (const args of [["--help"], ["-h"], ["inspect", "--help"]]) {
+    const { status, stdout, stderr } = run(...args);
+    expect([status, stderr]).toEqual([0, ""]);
+    expect(stdout.startsWith("Usage: fused-adam inspect FILE\n")).toBe(true);
+  }
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  for (const flag of ["--version", "-v"]) expect(run(flag)).toEqual({ status: 0, stdout: `${version}\n`, stderr: "" });
 });

@@ -1,5 +1,6 @@
 /** The examples run as their READMEs say, and train as the float32 reference does. */
 import { execFileSync } from "node:child_process";
+import { build } from "vite";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { adamwFor } from "../../examples/float32arrays/integrate.js";
 import { createNetwork, pairsOf } from "../../examples/float32arrays/network.js";
@@ -9,10 +10,15 @@ import { type Library, load } from "../../examples/foreign-memory/library.js";
 import { createOptimizer, createTask, type Task } from "../../examples/foreign-memory/train.js";
 import { loadDigits } from "../../examples/shared/digits.js";
 import { createRng } from "../../examples/shared/rng.js";
+import { train } from "../../examples/worker/train.js";
 import { type ReferenceState, referenceStep } from "../reference.js";
 import { expectSameBits } from "../support/bits.js";
+import { noChromium } from "../support/chromium.js";
+import { unless } from "../support/host.js";
 import { hyperOf } from "../support/model.js";
+import { stage } from "../support/pages.js";
 import { root } from "../support/root.js";
+import { fileIn, ISOLATED } from "../support/site.js";
 
 // They start processes, which a busy machine keeps waiting.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
@@ -83,6 +89,50 @@ describe("tfjs", () => {
   });
 });
 
+describe("worker", () => {
+  it("runs in Node: on one thread and on two the losses are the same, fall, and every held-out sentence is right", () => {
+    const { text, numbers } = run("worker");
+    const losses = numbers("loss");
+    expect(losses).toHaveLength(10);
+    expect(losses.slice(5)).toEqual(losses.slice(0, 5));
+    expect(losses.slice(0, 5)).toEqual(losses.slice(0, 5).toSorted((a, b) => b - a));
+    expect(losses[4]!).toBeLessThan(Math.log(2) / 100);
+    expect(text.match(/held out: 100 % right/g)).toHaveLength(2);
+  });
+
+  it("two threads leave the weights with the bits of one", async () => {
+    const [one, two] = [await train(1, () => {}), await train(2, () => {})];
+    expect([one.threads, two.threads]).toEqual([1, 2]);
+    expectSameBits("weight", two.weight, one.weight);
+  });
+
+  describe("the page, in Chromium", unless(noChromium), () => {
+    const outDir = `${root}/build/example-worker`;
+    let headers = {};
+    const pages = stage(async () => {
+      await build({ configFile: `${root}/examples/worker/vite.config.ts`, build: { outDir }, logLevel: "error" });
+      return async (path) => ({ ...(await fileIn(outDir, path)), headers });
+    });
+
+    it.each([
+      ["isolated, on two threads", ISOLATED, 2],
+      ["not isolated, on one", {}, 1],
+    ])("%s: trains in its worker", async (_, sent, threads) => {
+      headers = sent;
+      const page = await pages.browser.newPage();
+      await page.goto(`${pages.url}/`);
+      const log = page.getByRole("log");
+      await log.getByText("held out").waitFor();
+      const lines = (await log.textContent())!.trim().split("\n");
+      expect(lines.slice(0, 5).map((line) => line.replace(/[\d.]+$/, "x"))).toEqual(
+        [20, 40, 60, 80, 100].map((step) => `step ${step}: loss x`),
+      );
+      expect(lines.at(-1)).toBe(`held out: 100 % right, ${threads} threads`);
+      await page.close();
+    });
+  });
+});
+
 /** A view of one of a parameter's regions, made when it is needed. */
 function view(lib: Library, { pointers }: Task, name: string, region: "param" | "grad" | "expAvg" | "expAvgSq") {
   return new Float32Array(lib.memory.buffer, pointers[name]![region], pointers[name]!.length);
@@ -94,7 +144,7 @@ describe.skipIf(!hasCompiler())("foreign-memory (needs clang and wasm-ld)", () =
   beforeAll(() => {
     module = compile();
   });
-  const build = async () => {
+  const start = async () => {
     const lib = await load(module);
     return { lib, task: createTask(lib, 100, 1) };
   };
@@ -110,9 +160,9 @@ describe.skipIf(!hasCompiler())("foreign-memory (needs clang and wasm-ld)", () =
   });
 
   it("40 steps have the reference's bits, also after the library's memory has grown in between", async () => {
-    const { lib, task } = await build();
+    const { lib, task } = await start();
     const optimizer = createOptimizer(lib, task, STEPS);
-    const { lib: plainLib, task: plain } = await build();
+    const { lib: plainLib, task: plain } = await start();
     const states = Object.fromEntries(
       optimizer.names.map((name) => [name, stateOf(view(plainLib, plain, name, "param"))]),
     );
@@ -142,7 +192,7 @@ describe.skipIf(!hasCompiler())("foreign-memory (needs clang and wasm-ld)", () =
   });
 
   it("a step changes no byte of the library's memory but parameters and moments", async () => {
-    const { lib, task } = await build();
+    const { lib, task } = await start();
     const optimizer = createOptimizer(lib, task, STEPS);
     task.lossAndGradients();
     const before = new Uint8Array(lib.memory.buffer).slice();
@@ -158,7 +208,7 @@ describe.skipIf(!hasCompiler())("foreign-memory (needs clang and wasm-ld)", () =
   });
 
   it("what is released is given out again", async () => {
-    const { lib } = await build();
+    const { lib } = await start();
     const [a, b] = [lib.allocate(100), lib.allocate(100)];
     lib.release(a);
     expect([b - a, lib.allocate(90), lib.allocate(100) - b]).toEqual([128, a, 128]);

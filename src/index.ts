@@ -22,5 +22,6 @@ export type {
   StateDict,
   StepOptions,
   StepResult,
+  SumOptions,
 } from "./checks/types.js";
 export { Adam, AdamW, type Optimizer } from "./optimizer/optimizer.js";

@@ -40,6 +40,7 @@ export interface StepSettings {
   skipNonFinite: boolean;
   zeroGrad: boolean;
   skip: ReadonlySet<string> | undefined;
+  gradNorm: number | undefined;
 }
 
 export const STEP_DEFAULTS: Readonly<StepSettings> = {
@@ -48,6 +49,7 @@ export const STEP_DEFAULTS: Readonly<StepSettings> = {
   skipNonFinite: false,
   zeroGrad: false,
   skip: undefined,
+  gradNorm: undefined,
 };
 
 /** `CheckpointOptions`, complete and checked. */

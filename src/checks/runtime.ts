@@ -4,11 +4,13 @@ import { ADAM_KEYS } from "./hyper.js";
 import type { KernelChoice } from "./types.js";
 import { type Checks, checkCount, checkObject, optionReader } from "./values.js";
 
+/** More than any machine runs at once: whoever asks for more means something else. */
+const MOST_THREADS = 1024;
 const KERNELS = ["auto", "simd", "relaxed", "scalar"];
 
 const RUNTIME_CHECKS: Checks<Runtime> = {
   kernel: checkKernel,
-  threads: (label, value) => (value === "auto" ? value : checkCount(label, value, 1)),
+  threads: checkThreads,
   memory: checkMemory,
 };
 
@@ -28,6 +30,13 @@ function checkKernel(label: string, value: unknown): KernelChoice {
   if (typeof value !== "string") failType(label, expected, value);
   if (!KERNELS.includes(value)) failRange(label, expected, value);
   return value as KernelChoice;
+}
+
+function checkThreads(label: string, value: unknown): number | "auto" {
+  if (value === "auto") return value;
+  const threads = checkCount(label, value, 1);
+  if (threads > MOST_THREADS) failRange(label, `an integer from 1 to ${MOST_THREADS}`, threads);
+  return threads;
 }
 
 /** By the built-in getter, which takes a memory of any realm, and nothing that only looks like one. */

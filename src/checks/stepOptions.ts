@@ -1,11 +1,12 @@
 import { isArray } from "./builtins.js";
 import { STEP_DEFAULTS, type StepSettings } from "./defaults.js";
-import { failType } from "./errors.js";
-import type { StepOptions } from "./types.js";
+import { failRange, failType } from "./errors.js";
+import type { StepOptions, SumOptions } from "./types.js";
 import {
   type Checks,
   checkBoolean,
   checkNonNegative,
+  checkNumber,
   checkObject,
   checkPositive,
   isRecord,
@@ -18,12 +19,25 @@ const STEP_CHECKS: Checks<StepSettings> = {
   skipNonFinite: checkBoolean,
   zeroGrad: checkBoolean,
   skip: checkSkip,
+  gradNorm: checkNorm,
 };
 const STEP_KEYS = Object.keys(STEP_CHECKS);
+const SUM_KEYS = ["gradScale", "skip"] satisfies (keyof StepSettings)[];
 const read = optionReader(STEP_CHECKS);
 
 export function readStep(options: StepOptions | undefined): Readonly<StepSettings> {
   return options === undefined ? STEP_DEFAULTS : read(checkObject("options", options, STEP_KEYS), STEP_DEFAULTS);
+}
+
+/** The options of `sumOfSquares`: some of a step's. */
+export function readSum(options: SumOptions = {}): Readonly<StepSettings> {
+  return read(checkObject("options", options, SUM_KEYS), STEP_DEFAULTS);
+}
+
+function checkNorm(label: string, value: unknown): number {
+  const norm = checkNumber(label, value);
+  if (norm < 0) failRange(label, "a number >= 0, or NaN", norm);
+  return norm;
 }
 
 function checkSkip(label: string, value: unknown): ReadonlySet<string> {

@@ -80,7 +80,8 @@ export interface RuntimeOptions {
   readonly kernel?: KernelChoice | undefined;
   /**
    * Threads a step may use, the caller's included: n starts n - 1 workers on shared memory. "auto": as many as the machine runs
-   * at once, at most 8, and 1 for a model too small to gain. Default 1. Where memory cannot be shared: one thread, one warning.
+   * at once, at most 8, and 1 for a model too small to gain. Default 1, at most 1024. Where memory cannot be shared, or workers
+   * cannot start: one thread, one warning.
    */
   readonly threads?: number | "auto" | undefined;
   /** Run on somebody else's linear memory; every parameter is then given as `ParamPointers`. */
@@ -99,7 +100,15 @@ export interface StepOptions {
   readonly zeroGrad?: boolean | undefined;
   /** Names without a gradient this time: they, their moments and their step stay as they are. */
   readonly skip?: Iterable<string> | undefined;
+  /**
+   * The L2 norm of the whole model's unscaled gradients, where this optimizer has only a part of them: used by `clipNorm` and
+   * `skipNonFinite` instead of its own. >= 0; infinite or NaN says that a gradient is.
+   */
+  readonly gradNorm?: number | undefined;
 }
+
+/** What `sumOfSquares` sums. What is left out, or `undefined`, is not done. */
+export type SumOptions = Pick<StepOptions, "gradScale" | "skip">;
 
 /** What a step has done. */
 export interface StepResult {

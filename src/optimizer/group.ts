@@ -38,7 +38,8 @@ export class Group {
       tensors.push(new Tensor(space.memory, this.regions, param, pointers[i]!, tensors[i - 1]));
     });
     this.tensors = tensors;
-    this.live = liveView(this, guard);
+    const names = tensors.map(({ name }) => name);
+    this.live = liveView(this.hyper, names, guard);
   }
 
   /** The group as it is now, in the form in which one is asked for. */
@@ -92,21 +93,24 @@ export class Group {
   }
 }
 
-/** The group's hyper-parameters as enumerable accessors, which check what is assigned. */
-function liveView(group: Group, guard: () => void): LiveGroup {
-  const view = { params: Object.freeze(group.tensors.map(({ name }) => name)) };
+/**
+ * Accessors over a group's hyper-parameters, enumerable like the plain properties they stand for. Not over the group itself: whoever
+ * keeps the view keeps no memory.
+ */
+function liveView(hyper: Hyper, names: readonly string[], guard: () => void): LiveGroup {
+  const view = { params: Object.freeze(names) };
   for (const key of ADAM_KEYS) {
     const accessors = bare({
       enumerable: true,
-      get: () => group.hyper[key],
+      get: () => hyper[key],
       set(value: unknown) {
         guard();
         const checked = CHECKS[key](key, value);
         // Memory was laid out for it.
-        if (key === "amsgrad" && checked !== group.hyper.amsgrad) {
-          fail(Error, "ERR_FIXED_OPTION", key, `${group.hyper.amsgrad}, fixed when the group was made`, String(value));
+        if (key === "amsgrad" && checked !== hyper.amsgrad) {
+          fail(Error, "ERR_FIXED_OPTION", key, `${hyper.amsgrad}, fixed when the group was made`, String(value));
         }
-        Object.assign(group.hyper, { [key]: checked });
+        Object.assign(hyper, { [key]: checked });
       },
     });
     Object.defineProperty(view, key, accessors);

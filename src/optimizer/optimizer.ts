@@ -1,6 +1,7 @@
-import { ADAM_DEFAULTS, ADAMW_DEFAULTS } from "../checks/defaults.js";
+import { checkFloat32Array } from "../checks/arrays.js";
+import { ADAM_DEFAULTS, ADAMW_DEFAULTS, type StepSettings } from "../checks/defaults.js";
 import { fail, failType, show } from "../checks/errors.js";
-import { readStep } from "../checks/stepOptions.js";
+import { readStep, readSum } from "../checks/stepOptions.js";
 import type {
   AdamOptions,
   KernelKind,
@@ -11,6 +12,7 @@ import type {
   StateDict,
   StepOptions,
   StepResult,
+  SumOptions,
 } from "../checks/types.js";
 import { VERSION } from "../generated/version.js";
 import { Arena } from "../memory/arena.js";
@@ -18,9 +20,23 @@ import { checkSources, type GroupSpec, readGroup } from "../memory/params.js";
 import type { Pointers } from "../memory/regions.js";
 import type { Runner } from "../threads/runner.js";
 import { Group } from "./group.js";
+import { type AtRest, checkWhole, Lifecycle } from "./lifecycle.js";
 import { placeGroup, Setup, type Variant } from "./setup.js";
 import { checkState, readState } from "./stateDict.js";
-import { normBlocks, Stepper, zeroGrads } from "./step.js";
+import {
+  commit,
+  factorOf,
+  largestStep,
+  needsSquares,
+  normBlocks,
+  normOf,
+  plan,
+  Step,
+  skip,
+  writeSquares,
+  writeUpdate,
+  zeroGrads,
+} from "./step.js";
 import type { Tensor } from "./tensor.js";
 
 /** `Symbol.dispose`, also where the host lacks it but the helper of a transpiled `using` looks for it. */
@@ -33,10 +49,14 @@ const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for("Symbo
  */
 export const EXCLUSIVELY: unique symbol = Symbol.for(`fused-adam ${VERSION} exclusively`);
 
-type Core = Pick<Setup, "hyper" | "arena" | "foreign" | "memory"> & {
-  readonly stepper: Stepper;
+/** What an optimizer works with, and lets go of when it is disposed. */
+interface Resources extends Pick<Setup, "hyper" | "arena" | "foreign" | "memory"> {
+  readonly isCoupled: boolean;
   readonly runner: Runner;
-};
+  /** The step under way, or the last one. */
+  readonly step: Step;
+}
+
 /** Whether an optimizer's state is that of whole steps. */
 export interface Wholeness {
   /** @throws Error `ERR_STATE_LOST` if it is not */
@@ -45,49 +65,38 @@ export interface Wholeness {
   restore(): void;
 }
 
-/** Ends the workers of an optimizer that was dropped without being disposed. */
-const dropped = new FinalizationRegistry<Runner>((runner) => runner.close());
+/** Ends the workers of an optimizer that was dropped without being disposed, where the host tells of it. */
+const dropped =
+  typeof FinalizationRegistry === "function" ? new FinalizationRegistry<Runner>((runner) => runner.close()) : undefined;
 
 /** All that `Adam` and `AdamW` share, which is all but their defaults and the place of their decay. */
 export abstract class Optimizer {
   /** What the steps run on. */
   readonly kernel: KernelKind;
+  readonly #life = new Lifecycle();
+  /** Refuses assignments to hyper-parameters. Made here, where it keeps alive nothing but the optimizer itself. */
+  readonly #guard = () => void this.#life.checkAtRest();
   readonly #byName = new Map<string, Tensor>();
-  /** What steps run on; undefined once disposed. */
-  #core: Core | undefined;
+  /** Undefined once disposed. */
+  #resources: Resources | undefined;
   #groups: readonly Group[] = [];
   #names: readonly string[] = [];
   #live: readonly LiveGroup[] = [];
   #threads: number;
-  #busy = false;
-  /** Busy with a `stepAsync` that waits for workers: the one thing that `dispose` may come between. */
-  #isStepping = false;
-  /** False after a step lost a worker: parameters and moments are some old, some new. */
-  #isWhole = true;
-  readonly #wholeness: Wholeness = {
-    check: () => {
-      if (!this.#isWhole)
-        fail(Error, "ERR_STATE_LOST", "optimizer", "a state dict to be loaded", "half a step, a worker lost");
-    },
-    restore: () => {
-      if (!this.#isWhole) this.#alive().runner.restart();
-      this.#isWhole = true;
-    },
-  };
 
   protected constructor(setup: Setup, runner: Runner) {
     if (!(setup instanceof Setup)) failType("new", "create(params, options) or createSync(params, options)", setup);
     const { hyper, arena, foreign, memory, variant } = setup;
-    this.#core = { hyper, arena, foreign, memory, runner, stepper: new Stepper(variant.coupled) };
+    this.#resources = { hyper, arena, foreign, memory, runner, isCoupled: variant.coupled, step: new Step() };
     this.#add(setup.groups, setup.pointers);
     this.kernel = runner.kernels.kind;
     this.#threads = runner.threads;
-    if (this.#threads > 1) dropped.register(this, runner);
+    if (this.#threads > 1) dropped?.register(this, runner, this);
   }
 
-  /** How many threads a step may use, the caller's included: 1 from when workers cannot be had any more. */
+  /** How many threads a step may use, the caller's included: 1 from when workers could not be had. */
   get threads(): number {
-    return this.#core?.runner.threads ?? this.#threads;
+    return this.#resources?.runner.threads ?? this.#threads;
   }
 
   /** Names of all parameters, in the order they were given. */
@@ -98,6 +107,12 @@ export abstract class Optimizer {
   /** The linear memory that everything lies in. */
   get memory(): WebAssembly.Memory {
     return this.#alive().memory;
+  }
+
+  /** The largest step count of any parameter: how many steps there have been, if no parameter was skipped in all of them. */
+  get steps(): number {
+    this.#alive();
+    return largestStep(this.#groups);
   }
 
   /** The groups as they run: assign `lr`, `betas`, `eps`, `weightDecay`, `maximize`, `biasCorrection` between steps. */
@@ -134,7 +149,7 @@ export abstract class Optimizer {
    */
   addParamGroup(group: ParamGroup): void {
     this[EXCLUSIVELY]((groups) => {
-      const { arena, foreign, hyper, memory } = this.#alive();
+      const { arena, foreign, hyper, memory } = this.#resources!;
       const spec = ownCopies(readGroup("group", group, hyper, new Set(this.#names)), memory);
       checkSources([spec], foreign !== undefined);
       foreign?.check([spec], () => groups.map((group) => group.spec));
@@ -144,23 +159,51 @@ export abstract class Optimizer {
   }
 
   /**
+   * Copies a gradient in: as `grad(name).set(values)`, checked.
+   *
+   * @param values as many as the parameter has elements
+   * @throws TypeError for another type, or a detached buffer; RangeError `ERR_SHAPE_MISMATCH`; Error `ERR_UNKNOWN_NAME`,
+   * `ERR_BUSY`, `ERR_DISPOSED`
+   */
+  setGrad(name: string, values: Float32Array): void {
+    this[EXCLUSIVELY](() => {
+      const tensor = this.#tensor(name);
+      const checked = checkFloat32Array("values", values);
+      if (checked.length !== tensor.length) {
+        const expected = `${tensor.length} values for ${show(name)}`;
+        fail(RangeError, "ERR_SHAPE_MISMATCH", "values", expected, String(checked.length));
+      }
+      tensor.view("grad").set(checked);
+    });
+  }
+
+  /**
    * Updates every parameter once from its gradient (Kingma & Ba 2015; Loshchilov & Hutter 2019), on all threads where the
    * calling one may block (Node, workers), on the caller alone where it may not (a browser's main thread).
    *
    * @throws TypeError, RangeError for an option or a schedule's value that is not legal; Error `ERR_UNKNOWN_NAME` for a
    * name to skip, `ERR_STEP_LIMIT` past 2^53 - 1 steps. Nothing has changed then. Error `ERR_WORKER` when a worker was lost:
-   * no step is counted, but parameters and moments may be half updated, and every step throws `ERR_STATE_LOST` until
-   * `loadStateDict`.
+   * no step is counted. If it was lost in the middle of the update, parameters and moments are half updated, and every step
+   * and `stateDict` throws `ERR_STATE_LOST` until a state is loaded; otherwise nothing has changed
    */
   step(options?: StepOptions): StepResult {
-    const { stepper, runner } = this.#enter();
+    let state = this.#life.enter();
     try {
-      this.#begin(options);
-      while (stepper.next(runner.program)) runner.run();
-      this.#isWhole = true;
-      return stepper.result;
+      const { runner, isCoupled, step } = this.#resources!;
+      this.#begin(state, options);
+      if (needsSquares(step.settings)) {
+        writeSquares(runner.write(), step.groups, step.settings);
+        runner.run(true);
+      }
+      const norm = normOf(step.settings, runner.program);
+      if (norm !== undefined && !Number.isFinite(norm)) return skip(step, norm);
+      writeUpdate(runner.write(), step, isCoupled, factorOf(step.settings, norm));
+      state = "lost";
+      runner.run(false);
+      state = "idle";
+      return commit(step, norm);
     } finally {
-      this.#busy = false;
+      this.#life.leave(state);
     }
   }
 
@@ -170,23 +213,48 @@ export abstract class Optimizer {
    * if it is disposed meanwhile.
    */
   async stepAsync(options?: StepOptions): Promise<StepResult> {
-    const { stepper, runner } = this.#enter();
+    let state = this.#life.enter();
     try {
-      this.#begin(options);
-      while (stepper.next(runner.program)) {
-        this.#isStepping = true;
-        try {
-          await runner.runAsync();
-        } finally {
-          this.#isStepping = false;
-          this.#alive();
-        }
+      const { runner, isCoupled, step } = this.#resources!;
+      this.#begin(state, options);
+      if (needsSquares(step.settings)) {
+        await this.#life.wait(runner.ready());
+        writeSquares(runner.write(), step.groups, step.settings);
+        await this.#life.wait(runner.runAsync(true));
       }
-      this.#isWhole = true;
-      return stepper.result;
+      const norm = normOf(step.settings, runner.program);
+      if (norm !== undefined && !Number.isFinite(norm)) return skip(step, norm);
+      await this.#life.wait(runner.ready());
+      writeUpdate(runner.write(), step, isCoupled, factorOf(step.settings, norm));
+      state = "lost";
+      await this.#life.wait(runner.runAsync(false));
+      state = "idle";
+      return commit(step, norm);
     } finally {
-      this.#busy = false;
+      this.#life.leave(state);
     }
+  }
+
+  /**
+   * The sum of the squares of all unscaled gradients, in float64: the square of the norm that `clipNorm` compares. Optimizers that
+   * each hold a part of a model add up theirs and pass the root of the total to `step` as `gradNorm`. On the threads that
+   * `step` uses.
+   *
+   * @throws TypeError, RangeError for an option that is not legal; Error `ERR_UNKNOWN_NAME` for a name to skip,
+   * `ERR_STATE_LOST`, `ERR_BUSY`, `ERR_DISPOSED`
+   */
+  sumOfSquares(options?: SumOptions): number {
+    return this[EXCLUSIVELY]((groups, whole) => {
+      const settings = readSum(options);
+      this.#checkSkip(settings);
+      whole.check();
+      const { runner } = this.#resources!;
+      runner.begin();
+      writeSquares(runner.write(), groups, settings);
+      runner.run(true);
+      // One after the other: the square of the scale may be too large for a float64, or too small.
+      return runner.program.total() / settings.gradScale / settings.gradScale;
+    });
   }
 
   /** Sets every gradient to zero. */
@@ -194,9 +262,16 @@ export abstract class Optimizer {
     this[EXCLUSIVELY](zeroGrads);
   }
 
-  /** Copies of all moments and step counts, and the hyper-parameters: what `loadStateDict` needs to go on bit for bit. */
+  /**
+   * Copies of all moments and step counts, and the hyper-parameters: what `loadStateDict` needs to go on bit for bit.
+   *
+   * @throws Error `ERR_STATE_LOST` after a step that was interrupted in its update, `ERR_BUSY`, `ERR_DISPOSED`
+   */
   stateDict(): StateDict {
-    return this[EXCLUSIVELY](readState);
+    return this[EXCLUSIVELY]((groups, whole) => {
+      whole.check();
+      return readState(groups);
+    });
   }
 
   /**
@@ -218,12 +293,13 @@ export abstract class Optimizer {
    * `stepAsync` under way rejects. A second call does nothing, any other call after it throws.
    */
   dispose(): void {
-    if (this.#core === undefined) return;
-    if (!this.#isStepping) this.#enter();
-    this.#core.runner.close();
-    this.#threads = this.#core.runner.threads;
-    this.#busy = false;
-    this.#core = undefined;
+    if (!this.#life.dispose()) return;
+    const { runner } = this.#resources!;
+    runner.close();
+    dropped?.unregister(this);
+    this.#threads = runner.threads;
+    // Whoever keeps the optimizer, or one of its groups, does not keep the memory.
+    this.#resources = undefined;
     this.#groups = [];
     this.#live = [];
     this.#byName.clear();
@@ -235,48 +311,48 @@ export abstract class Optimizer {
   }
 
   /**
-   * Runs a change that nothing may come between: options, iterables and schedules are the caller's code. What returns a
-   * promise keeps all others out until that settles.
+   * Runs a call during which every other is refused, as the caller's code, in options, iterables and schedules, may try one. If it
+   * returns a promise, that lasts until the promise settles.
    * @internal
    */
-  [EXCLUSIVELY]<T>(change: (groups: readonly Group[], whole: Wholeness) => T): T {
-    this.#enter();
-    const leave = () => {
-      this.#busy = false;
+  [EXCLUSIVELY]<T>(run: (groups: readonly Group[], whole: Wholeness) => T): T {
+    let state = this.#life.enter();
+    const leave = () => this.#life.leave(state);
+    const whole = {
+      check: () => checkWhole(state),
+      restore: () => {
+        state = "idle";
+      },
     };
     let result: T;
     try {
-      result = change(this.#groups, this.#wholeness);
+      result = run(this.#groups, whole);
     } catch (error) {
       leave();
       throw error;
     }
-    if (result instanceof Promise) return result.finally(leave) as T;
+    if (isPromise(result)) return result.finally(leave) as T;
     leave();
     return result;
   }
 
-  #alive(): Core {
-    if (this.#core === undefined) fail(Error, "ERR_DISPOSED", "optimizer", "one that is in use", "a disposed one");
-    return this.#core;
+  /** Checks all there is to check of a step. */
+  #begin(state: AtRest, options: StepOptions | undefined): void {
+    const { runner, step } = this.#resources!;
+    const settings = readStep(options);
+    this.#checkSkip(settings);
+    checkWhole(state);
+    plan(step, this.#groups, settings);
+    runner.begin();
   }
 
-  #enter(): Core {
-    const core = this.#alive();
-    if (this.#busy) fail(Error, "ERR_BUSY", "optimizer", "one that is idle", "one with a call under way");
-    this.#busy = true;
-    return core;
+  #checkSkip({ skip }: StepSettings): void {
+    if (skip !== undefined) for (const name of skip) this.#tensor(name, "skip");
   }
 
-  /** Checks all there is to check of a step. From then on, until the step is done, the state is not whole. */
-  #begin(options: StepOptions | undefined): void {
-    const { stepper, runner } = this.#alive();
-    const checked = readStep(options);
-    if (checked.skip !== undefined) for (const name of checked.skip) this.#tensor(name, "skip");
-    if (!this.#isWhole) this.#wholeness.check();
-    stepper.begin(this.#groups, checked);
-    this.#isWhole = false;
-    runner.check();
+  #alive(): Resources {
+    this.#life.checkAlive();
+    return this.#resources!;
   }
 
   #tensor(name: string, label = "name"): Tensor {
@@ -288,16 +364,13 @@ export abstract class Optimizer {
   }
 
   #add(specs: readonly GroupSpec[], pointers: readonly Pointers[][]): void {
-    const { foreign, memory, runner } = this.#alive();
-    const guard = () => {
-      this.#enter();
-      this.#busy = false;
-    };
-    const added = specs.map((spec, i) => new Group(spec, foreign ?? { memory }, pointers[i]!, guard));
+    const { foreign, memory, runner } = this.#resources!;
+    const added = specs.map((spec, i) => new Group(spec, foreign ?? { memory }, pointers[i]!, this.#guard));
     const groups = [...this.#groups, ...added];
     runner.reserve(
       sum(groups, ({ tensors }) => tensors.length),
       sum(groups, normBlocks),
+      sum(groups, ({ tensors }) => tensors.reduce((total, { length }) => total + length, 0)),
     );
     foreign?.take(specs);
     for (const group of added) {
@@ -317,6 +390,11 @@ function ownCopies(group: GroupSpec, memory: WebAssembly.Memory): GroupSpec {
     param.data?.buffer === memory.buffer ? { ...param, data: param.data.slice() } : param,
   );
   return { ...group, params };
+}
+
+/** By what it does: one of another realm, or of a library that replaced the global, is a promise too. */
+function isPromise(value: unknown): value is Promise<unknown> {
+  return typeof (value as Promise<unknown> | undefined)?.finally === "function";
 }
 
 function sum(groups: readonly Group[], count: (group: Group) => number): number {

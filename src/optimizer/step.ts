@@ -1,3 +1,14 @@
+/**
+ * The parts of a step, in their order. Between any two of them a host may do something of its own:
+ *
+ *     plan           checks everything; nothing has changed yet
+ *     writeSquares   norm: a program that sums the squares of the gradients
+ *     normOf         … and, once that has run, their norm
+ *     factorOf       what the gradients are multiplied by
+ *     writeUpdate    update: a program that changes parameters and moments
+ *     commit         counts the step, once that has run; or
+ *     skip           counts none, where the norm says so
+ */
 import type { StepSettings } from "../checks/defaults.js";
 import { fail } from "../checks/errors.js";
 import type { StepResult } from "../checks/types.js";
@@ -7,141 +18,131 @@ import type { Group } from "./group.js";
 import { CONSTANTS, keepsZeros, stepConstants } from "./stepConstants.js";
 import type { Tensor } from "./tensor.js";
 
-/** Of the update that is being written. */
-const constants = new Float32Array(CONSTANTS);
+/** A step that has been checked. An optimizer has one of these, and fills it anew: a small step takes 100 ns. */
+export class Step {
+  groups: readonly Group[] = [];
+  settings!: StepSettings;
+  /** The learning rate of each group, unless all of its parameters are skipped. */
+  readonly lrs: number[] = [];
+  /** The largest step count of any parameter, after the step. */
+  count = 0;
+}
 
-type Skip = ReadonlySet<string> | undefined;
+/** @throws Error `ERR_STEP_LIMIT`; TypeError, RangeError for a value of a schedule; whatever a schedule throws */
+export function plan(step: Step, groups: readonly Group[], settings: StepSettings): void {
+  const { skip } = settings;
+  let count = 0;
+  for (let i = 0; i < groups.length; i++) {
+    const group = groups[i]!;
+    let after = 0;
+    let active = false;
+    for (const tensor of group.tensors) {
+      const skipped = skip?.has(tensor.name) ?? false;
+      active ||= !skipped;
+      after = Math.max(after, skipped ? tensor.step : tensor.step + 1);
+    }
+    if (after > Number.MAX_SAFE_INTEGER) fail(Error, "ERR_STEP_LIMIT", "step", "a count up to 2^53 - 1", "one more");
+    if (active) step.lrs[i] = group.lrAt(after);
+    count = Math.max(count, after);
+  }
+  step.groups = groups;
+  step.settings = settings;
+  step.count = count;
+}
 
-/** What `next` does when it is called the next time. */
-enum Phase {
-  Begin,
-  Clip,
-  Commit,
+/** Whether the norm of the gradients decides anything. */
+function usesNorm({ clipNorm, skipNonFinite }: StepSettings): boolean {
+  return clipNorm !== undefined || skipNonFinite;
+}
+
+/** Whether the norm has to be computed: it decides something, and the caller has not given it. */
+export function needsSquares(settings: StepSettings): boolean {
+  return usesNorm(settings) && settings.gradNorm === undefined;
+}
+
+export function writeSquares(program: Program, groups: readonly Group[], { skip }: StepSettings): void {
+  for (const { tensors } of groups) {
+    for (const tensor of tensors) {
+      if (!skip?.has(tensor.name)) program.sumSquares(tensor.at.grad, tensor.length);
+    }
+  }
 }
 
 /**
- * One step over groups, as programs to be run in turn: first the gradient norm if it is needed, then the update. Everything
- * that can fail comes before the first, and what a step leaves on the host, its counts above all, after the last:
+ * L2 norm of the unscaled gradients, in float64: the caller's, or of what `program` has summed. Not finite if a gradient is not.
  *
- *     stepper.begin(groups, options);
- *     while (stepper.next(program)) run(program);
- *     stepper.result
+ * @returns undefined if the norm decides nothing
  */
-export class Stepper {
-  result: StepResult = { step: 0, skipped: true };
-  #groups: readonly Group[] = [];
-  #options!: Readonly<StepSettings>;
-  #phase = Phase.Begin;
-  #largest = 0;
-  #gradNorm: number | undefined;
-  readonly #rates: number[] = [];
+export function normOf(settings: StepSettings, program: Program): number | undefined {
+  if (!usesNorm(settings)) return undefined;
+  return settings.gradNorm ?? Math.sqrt(program.total()) / settings.gradScale;
+}
 
-  constructor(readonly coupled: boolean) {}
+/** clip / gradScale, in float64. */
+export function factorOf({ clipNorm, gradScale }: StepSettings, norm: number | undefined): number {
+  // Without a comparison, no gradients at all would give 0 / 0.
+  const clips = clipNorm !== undefined && norm !== undefined && norm > clipNorm;
+  return clips ? clipNorm / norm / gradScale : 1 / gradScale;
+}
 
-  begin(groups: readonly Group[], options: Readonly<StepSettings>): void {
-    this.#groups = groups;
-    this.#options = options;
-    this.#phase = Phase.Begin;
-    this.#gradNorm = undefined;
-    this.#largest = 0;
-    const { skip } = options;
-    for (let i = 0; i < groups.length; i++) {
-      const group = groups[i]!;
-      let after = 0;
-      let active = false;
-      for (const tensor of group.tensors) {
-        const skipped = skip?.has(tensor.name) ?? false;
-        active ||= !skipped;
-        after = Math.max(after, skipped ? tensor.step : tensor.step + 1);
-      }
-      if (after > Number.MAX_SAFE_INTEGER) fail(Error, "ERR_STEP_LIMIT", "step", "a count up to 2^53 - 1", "one more");
-      if (active) this.#rates[i] = group.lrAt(after);
-      this.#largest = Math.max(this.#largest, after);
-    }
-  }
+/** @param coupled whether the weight decay is added to the gradient */
+export function writeUpdate(program: Program, { groups, settings, lrs }: Step, coupled: boolean, factor: number): void {
+  for (let i = 0; i < groups.length; i++) writeGroup(program, groups[i]!, settings, coupled, lrs[i]!, factor);
+}
 
-  /** Writes the next program; false if there is none left, and the step is done. */
-  next(program: Program): boolean {
-    const { clipNorm, gradScale, skipNonFinite, zeroGrad } = this.#options;
-    if (this.#phase === Phase.Commit) {
-      this.#commit();
-      return false;
-    }
-    if (this.#phase === Phase.Begin && (clipNorm !== undefined || skipNonFinite)) {
-      this.#phase = Phase.Clip;
-      program.clear();
-      this.#squares(program);
-      return true;
-    }
-    let factor = 1 / gradScale;
-    if (this.#phase === Phase.Clip) {
-      // L2 norm of the unscaled gradients of this step, in float64; not finite if any of them is not.
-      const gradNorm = Math.sqrt(program.total()) / gradScale;
-      this.#gradNorm = gradNorm;
-      if (!Number.isFinite(gradNorm)) {
-        if (zeroGrad) zeroGrads(this.#groups);
-        this.result = { step: largestStep(this.#groups), skipped: true, gradNorm };
-        return false;
-      }
-      // Not by division alone: 0 / 0 where there is nothing to clip.
-      if (clipNorm !== undefined && gradNorm > clipNorm) factor = clipNorm / gradNorm / gradScale;
-    }
-    this.#phase = Phase.Commit;
-    program.clear();
-    for (let i = 0; i < this.#groups.length; i++) this.#update(program, this.#groups[i]!, this.#rates[i]!, factor);
-    return true;
-  }
+/** Of the update that is being written. */
+const constants = new Float32Array(CONSTANTS);
 
-  #squares(program: Program): void {
-    const { skip } = this.#options;
-    for (const { tensors } of this.#groups) {
-      for (const tensor of tensors) {
-        if (!skip?.has(tensor.name)) program.sumSquares(tensor.at.grad, tensor.length);
-      }
-    }
-  }
+function writeGroup(
+  program: Program,
+  { hyper, tensors }: Group,
+  { skip, zeroGrad }: StepSettings,
+  isCoupled: boolean,
+  lr: number,
+  factor: number,
+): void {
+  const coupled = isCoupled && hyper.weightDecay !== 0;
+  const signed = hyper.maximize ? -factor : factor;
+  const gradient = zeroGrad ? "zeroing" : Math.fround(signed) === 1 ? "" : "scaled";
+  const row = rowOf(coupled ? "adam" : "adamw", hyper.amsgrad, gradient);
 
-  #update(program: Program, group: Group, lr: number, factor: number): void {
-    const { hyper, tensors } = group;
-    const { skip, zeroGrad } = this.#options;
-    const coupled = this.coupled && hyper.weightDecay !== 0;
-    const signed = hyper.maximize ? -factor : factor;
-    const gradient = zeroGrad ? "zeroing" : Math.fround(signed) === 1 ? "" : "scaled";
-    const row = rowOf(coupled ? "adam" : "adamw", hyper.amsgrad, gradient);
-
-    for (let next = 0; next < tensors.length; ) {
-      const first = tensors[next++]!;
-      if (skip?.has(first.name)) continue;
-      const step = first.step + 1;
-      stepConstants(constants, hyper, coupled, lr, step, signed);
-      // Equal step, equal constants: as long as padding stays zero, neighbours go through the kernel in one call.
-      const whole = keepsZeros(constants);
-      let last = first;
-      while (whole && next < tensors.length && continues(tensors[next]!, first.step, skip)) last = tensors[next++]!;
-      const length = (last.at.param - first.at.param) / 4 + (whole ? last.span : last.length);
-      program.update(row, first.at, length, step % FLUSH_EVERY === 0, constants);
-    }
-  }
-
-  #commit(): void {
-    const { skip, zeroGrad } = this.#options;
-    for (let i = 0; i < this.#groups.length; i++) {
-      const group = this.#groups[i]!;
-      for (const tensor of group.tensors) {
-        if (!skip?.has(tensor.name)) {
-          tensor.step++;
-          group.lastLr = this.#rates[i]!;
-        } else if (zeroGrad) tensor.view("grad").fill(0);
-      }
-    }
-    const step = this.#largest;
-    const gradNorm = this.#gradNorm;
-    this.result = gradNorm === undefined ? { step, skipped: false } : { step, skipped: false, gradNorm };
+  for (let next = 0; next < tensors.length; ) {
+    const first = tensors[next++]!;
+    if (skip?.has(first.name)) continue;
+    const step = first.step + 1;
+    stepConstants(constants, hyper, coupled, lr, step, signed);
+    // Tensors with the same step have the same constants. As long as padding stays zero, neighbours are one kernel call.
+    const joins = keepsZeros(constants);
+    let last = first;
+    while (joins && next < tensors.length && continues(tensors[next]!, first.step, skip)) last = tensors[next++]!;
+    const length = (last.at.param - first.at.param) / 4 + (joins ? last.span : last.length);
+    program.update(row, first.at, length, step % FLUSH_EVERY === 0, constants);
   }
 }
 
-function continues(tensor: Tensor, step: number, skip: Skip): boolean {
+function continues(tensor: Tensor, step: number, skip: StepSettings["skip"]): boolean {
   return tensor.joins && tensor.step === step && !skip?.has(tensor.name);
+}
+
+/** Counts a step whose update has run. */
+export function commit({ groups, settings, lrs, count }: Step, norm: number | undefined): StepResult {
+  const { skip, zeroGrad } = settings;
+  for (let i = 0; i < groups.length; i++) {
+    const group = groups[i]!;
+    for (const tensor of group.tensors) {
+      if (!skip?.has(tensor.name)) {
+        tensor.step++;
+        group.lastLr = lrs[i]!;
+      } else if (zeroGrad) tensor.view("grad").fill(0);
+    }
+  }
+  return norm === undefined ? { step: count, skipped: false } : { step: count, skipped: false, gradNorm: norm };
+}
+
+/** Leaves a step out, because of a norm that is not finite. */
+export function skip({ groups, settings }: Step, gradNorm: number): StepResult {
+  if (settings.zeroGrad) zeroGrads(groups);
+  return { step: largestStep(groups), skipped: true, gradNorm };
 }
 
 /** How many partial sums the gradient norm has. */

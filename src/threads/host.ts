@@ -1,10 +1,11 @@
 import { WORKER } from "../generated/worker.js";
+import { STARTED } from "./protocol.js";
 
 /** What a worker is given when it starts. */
 export interface Assignment {
   /** The shared memory that the model lies in. */
   readonly memory: WebAssembly.Memory;
-  /** The header and the program that all threads share. */
+  /** The control words and the program that all threads share. */
   readonly shared: SharedArrayBuffer;
   readonly threads: number;
   /** Which of the threads the worker is. */
@@ -15,16 +16,20 @@ export interface Assignment {
   readonly module: Uint8Array<ArrayBuffer> | undefined;
 }
 
-/** What its host hears of a worker. */
-export interface Ears {
-  /** It has ended, whatever the reason: it will not work again. */
-  ended(reason: string, cause?: unknown): void;
-  /** It has left a job; only where the header asks for such messages. */
+/** What is called when something happens to a worker. */
+export interface Handlers {
+  /** It waits for jobs. */
+  started(): void;
+  /** It has left a job; only where the control words ask for such messages. */
   left(): void;
+  /** It could not start, or threw. */
+  failed(reason: string, cause: unknown): void;
+  /** It has ended. */
+  ended(reason: string): void;
 }
 
-/** Ends a worker; resolves once it cannot write any more, as far as the host tells. */
-export type Fire = () => unknown;
+/** Ends a worker. Resolves once it cannot write any more, as far as the host tells. */
+export type Terminate = () => unknown;
 
 const node: typeof process.getBuiltinModule | undefined = globalThis.process?.getBuiltinModule;
 
@@ -38,39 +43,40 @@ export function whyAlone(): string | undefined {
   if (typeof SharedArrayBuffer !== "function" || globalThis.crossOriginIsolated === false) {
     return "no shared memory here: a page needs the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp";
   }
+  if (typeof Atomics !== "object") return "no Atomics here";
   if (typeof WebAssembly !== "object") return "no WebAssembly here";
   if (node === undefined && typeof Worker !== "function") return "no workers here";
   return undefined;
 }
 
-/** Starts a worker. It never keeps a process alive. */
-export function hire(assignment: Assignment, ears: Ears): Fire {
-  return node === undefined ? hireOnWeb(assignment, ears) : hireInNode(node, assignment, ears);
+/** Starts a worker that never keeps a process alive. @throws what the host throws where it refuses */
+export function spawn(assignment: Assignment, handlers: Handlers): Terminate {
+  return node === undefined ? spawnOnWeb(assignment, handlers) : spawnInNode(node, assignment, handlers);
 }
 
-function hireInNode(load: NonNullable<typeof node>, assignment: Assignment, ears: Ears): Fire {
+function spawnInNode(load: NonNullable<typeof node>, assignment: Assignment, handlers: Handlers): Terminate {
   const { Worker } = load("node:worker_threads");
-  // Not the flags and variables of the process: the worker's script needs no loader, and could not be run as a module.
+  // Without the process's flags and variables: its --import and --loader are not for this script.
   const worker = new Worker(WORKER, { eval: true, workerData: assignment, execArgv: [], env: {} });
-  worker.on("error", (error) => ears.ended(`one that threw ${String(error)}`, error));
-  worker.on("exit", (code) => ears.ended(`one that ended with code ${code}`));
-  worker.on("message", () => ears.left());
+  worker.on("error", (error) => handlers.failed(`a worker that threw ${String(error)}`, error));
+  worker.on("exit", (code) => handlers.ended(`a worker that ended with code ${code}`));
+  worker.on("message", (message) => receive(message, handlers));
   worker.unref();
   return () => worker.terminate();
 }
 
 let url: string | undefined;
 
-function hireOnWeb(assignment: Assignment, ears: Ears): Fire {
+function spawnOnWeb(assignment: Assignment, handlers: Handlers): Terminate {
   url ??= URL.createObjectURL(new Blob([WORKER], { type: "text/javascript" }));
   const worker = new Worker(url, { name: "fused-adam" });
   worker.onerror = (event) => {
-    // A worker that could not be loaded has an event without a message.
+    // The event of a worker that could not be loaded has no message.
     const reason = event.message ?? "could not be loaded (a content security policy needs worker-src blob:)";
-    ears.ended(`one that failed: ${reason}`, event.error);
+    handlers.failed(`a worker that failed: ${reason}`, event.error);
     event.preventDefault();
   };
-  worker.onmessage = () => ears.left();
+  worker.onmessage = ({ data }) => receive(data, handlers);
   try {
     worker.postMessage(assignment);
   } catch (error) {
@@ -78,4 +84,9 @@ function hireOnWeb(assignment: Assignment, ears: Ears): Fire {
     throw error;
   }
   return () => worker.terminate();
+}
+
+function receive(message: unknown, handlers: Handlers): void {
+  if (message === STARTED) handlers.started();
+  else handlers.left();
 }

@@ -1,55 +1,59 @@
 import { fail } from "../checks/errors.js";
 import { Program } from "../kernels/program.js";
 import { type Kernels, NORM_BLOCK } from "../kernels/table.js";
-import { type Fire, hire } from "./host.js";
+import { spawn, type Terminate } from "./host.js";
 import {
+  controlLength,
   DONE,
   deal,
   FAILED,
-  headerLength,
   INSIDE,
   JOB,
   LEFT,
-  MESSAGE,
   OPEN,
   POST,
   pulse,
+  readFailure,
   SIZE,
-  STARTED,
   takeAll,
-  watch,
+  waitFor,
   workThrough,
 } from "./protocol.js";
 
-/**
- * How long a worker may take to start, and how long a job may go without a chunk taken or a worker leaving, in milliseconds, before
- * workers count as lost. A chunk takes microseconds.
- */
-const PATIENCE = 5000;
-/** How often a host that waits looks for itself. */
-const GLANCE = 100;
-/** How long a worker that nobody misses may take to finish a chunk when it is dismissed, on a machine with much else to do. */
-const LEAVE = 1000;
+/** The poll interval of whoever waits for workers, in milliseconds. */
+const POLL_MS = 100;
+/** How long workers may take to start, and a job may show no progress, before they count as lost. A chunk takes microseconds. */
+const TIMEOUT_MS = 5000;
+/** How long `close` waits for healthy workers to finish their chunks, on a machine that has much else to do. */
+const CLOSE_MS = 1000;
 
-/** Chunks a thread is to have, if there is enough to do, */
-const EACH = 8;
-/** and the most blocks of `NORM_BLOCK` elements in one. */
-const MOST = 16;
+/** Chunks per thread, if there is enough to do, so that all threads end at nearly the same time … */
+const CHUNKS_PER_THREAD = 8;
+/** … of at most so many blocks of `NORM_BLOCK` elements. Not more chunks than that: to take one costs 0.2 µs. */
+const MAX_BLOCKS = 16;
 
-/** `Atomics.waitAsync` of ES2024, where there is one. */
+/** `Atomics.waitAsync` of ES2024. */
 type WaitAsync = (array: Int32Array, index: number, value: number) => { value: PromiseLike<unknown> | string };
-const waitAsync: WaitAsync | undefined = (Atomics as { waitAsync?: WaitAsync }).waitAsync;
 
-/** Workers over one program and one memory, beside the caller. Once one is lost, the pool is of no more use. */
+/** Why a pool is of no more use. */
+interface Failure {
+  readonly reason: string;
+  readonly cause: unknown;
+  /** Whether it is that a worker could not start. */
+  readonly unstarted: boolean;
+}
+
+/** Workers that share one program and one memory with the caller. A pool that has lost a worker has to be replaced. */
 export class Pool {
   readonly program: Program;
-  readonly #header: Int32Array;
-  /** How to be rid of each worker. */
-  readonly #fire: Fire[] = [];
-  readonly #starting: ReturnType<typeof setInterval> | undefined;
-  /** Why the pool is of no more use. */
-  #ended: { readonly reason: string; readonly cause: unknown } | undefined;
-  /** Settles what an asynchronous job is waiting for. */
+  readonly #control: Int32Array;
+  readonly #terminate: Terminate[] = [];
+  /** How many workers have not started yet. */
+  #missing: number;
+  #startTimer: ReturnType<typeof setInterval> | undefined;
+  #failure: Failure | undefined;
+  #isClosed = false;
+  /** Resolves the promise that an asynchronous call waits for. */
   #wake: () => void = () => {};
 
   /**
@@ -64,182 +68,238 @@ export class Pool {
     room: number,
     sums: number,
   ) {
-    const words = headerLength(threads);
-    const shared = new SharedArrayBuffer(Program.bytes(words, room, sums));
-    this.#header = new Int32Array(shared, 0, words);
-    this.program = new Program(shared, words, room);
-    const ears = {
-      ended: (reason: string, cause?: unknown) => this.#end(reason, cause),
-      left: () => this.#wake(),
-    };
+    const length = controlLength(threads);
+    const shared = new SharedArrayBuffer(Program.bytes(length, room, sums));
+    this.#control = new Int32Array(shared, 0, length);
+    this.program = new Program(shared, length, room);
+    // The caller is the last of the threads.
+    this.#missing = threads - 1;
     try {
-      // The caller is the last of the threads.
-      for (let me = 0; me < threads - 1; me++) {
-        this.#fire.push(hire({ memory, shared, threads, me, room, module }, ears));
-      }
-      this.#starting = this.#awaitStart();
+      for (let me = 0; me < threads - 1; me++) this.#spawn({ memory, shared, threads, me, room, module });
+      this.#watchStart();
     } catch (error) {
       this.close();
       throw error;
     }
   }
 
-  /** @throws Error `ERR_WORKER` if a worker is known to be lost */
-  check(): void {
-    if (this.#ended !== undefined) this.#fail();
+  /** Why it has to be replaced, as far as is known; undefined: it has not. */
+  get failure(): Failure | undefined {
+    return this.#failure;
   }
 
-  /** Runs the program, the caller doing its share. Blocks until the workers have done theirs. @throws as `check` */
-  run(kernels: Kernels): void {
-    const header = this.#header;
-    Atomics.store(header, POST, 0);
-    const size = this.#open(this.threads);
-    workThrough(header, this.threads - 1, Atomics.load(header, OPEN), (take, end) =>
-      this.program.runChunks(kernels, size, take, end),
-    );
-    Atomics.store(header, OPEN, 0);
-    const patience = new Patience(header);
+  get isStarting(): boolean {
+    return this.#missing > 0 && this.#failure === undefined && !this.#isClosed;
+  }
+
+  /** Resolves when all workers have started, or the pool has failed, or is closed. */
+  async started(): Promise<void> {
+    while (this.isStarting) await this.#event();
+  }
+
+  /**
+   * Runs the program, the caller doing its share. Blocks until the workers have done theirs.
+   *
+   * @returns false if a worker was lost in the middle of a chunk; the pool is closed then
+   */
+  run(kernels: Kernels): boolean {
+    const control = this.#control;
+    Atomics.store(control, POST, 0);
+    this.#open(this.threads);
+    this.#takePart(kernels, this.threads - 1);
+    Atomics.store(control, OPEN, 0);
+    const watchdog = new Watchdog(control);
     for (;;) {
-      const left = Atomics.load(header, LEFT);
-      if (Atomics.load(header, INSIDE) === 0) break;
-      watch(header, LEFT, left, GLANCE);
-      if (this.#isLost(patience)) break;
+      const left = Atomics.load(control, LEFT);
+      if (Atomics.load(control, INSIDE) === 0) break;
+      waitFor(control, LEFT, left, POLL_MS);
+      if (this.#isStalled(watchdog)) break;
     }
-    if (!this.#hasFailed()) return;
+    if (this.#isComplete()) return true;
     this.close();
-    // The word stays as it is, so this only lets time pass: whoever is inside finishes a chunk at most.
-    Atomics.wait(header, POST, Atomics.load(header, POST), GLANCE);
-    this.#fail();
+    // Nobody changes the word, so this only lets time pass: a worker that is still inside finishes one chunk at most.
+    Atomics.wait(control, POST, 0, POLL_MS);
+    return false;
   }
 
-  /** Runs the program on the workers alone. Rejects as `run` throws. */
-  async runAsync(): Promise<void> {
-    const header = this.#header;
-    Atomics.store(header, POST, waitAsync === undefined ? 1 : 0);
+  /**
+   * Runs the program on the workers alone. What they leave undone because one of them died between two chunks, the caller does.
+   *
+   * @returns false if a worker was lost in the middle of a chunk, or the pool was closed meanwhile; it is closed then
+   */
+  async runAsync(kernels: Kernels): Promise<boolean> {
+    const control = this.#control;
+    Atomics.store(control, POST, waitAsync() === undefined ? 1 : 0);
     this.#open(this.threads - 1);
-    const isInside = () => Atomics.load(header, INSIDE) !== 0;
-    await this.#while(() => isInside() || (Atomics.load(header, DONE) === 0 && !this.#hasFailed()));
-    Atomics.store(header, OPEN, 0);
+    const isInside = () => Atomics.load(control, INSIDE) !== 0;
+    const isUndone = () =>
+      Atomics.load(control, DONE) === 0 && Atomics.load(control, FAILED) === 0 && this.#failure === undefined;
+    await this.#while(() => isInside() || isUndone());
+    if (this.#isClosed) return false;
+    Atomics.store(control, OPEN, 0);
     await this.#while(isInside);
-    if (!this.#hasFailed()) return;
-    this.#shut();
-    await new Promise((resolve) => setTimeout(resolve, GLANCE));
-    await Promise.all(this.#dismiss());
-    this.#fail();
+    if (this.#isClosed) return false;
+    if (this.#isComplete()) {
+      if (Atomics.load(control, DONE) === 0) this.#takePart(kernels, 0);
+      return true;
+    }
+    this.#stop();
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    await Promise.all(this.#terminateAll());
+    return false;
   }
 
-  /** Ends a job that is running, and the workers: afterwards none of them writes to the model. */
+  /** Ends the workers, and a job that is running: afterwards none of them writes to the model. */
   close(): void {
-    if (this.#fire.length === 0) return;
-    this.#shut();
-    // One that is lost may have been inside and stay so for ever. All others come out.
-    const end = performance.now() + (this.#ended === undefined ? LEAVE : GLANCE);
-    while (Atomics.load(this.#header, INSIDE) !== 0 && performance.now() < end);
-    this.#dismiss();
+    if (this.#isClosed) return;
+    this.#stop();
+    // A worker that is lost may be inside for ever. All others come out after one chunk.
+    const end = performance.now() + (this.#failure === undefined ? CLOSE_MS : POLL_MS);
+    while (Atomics.load(this.#control, INSIDE) !== 0 && performance.now() < end);
+    this.#terminateAll();
   }
 
-  /** Lets nobody take another chunk of a job. Whoever has one finishes it. */
-  #shut(): void {
-    Atomics.store(this.#header, OPEN, 0);
-    takeAll(this.#header);
+  /** @throws Error `ERR_WORKER` that says why the pool has failed */
+  throwFailure(): never {
+    const { reason, cause } = this.#failure!;
+    fail(Error, "ERR_WORKER", "threads", "workers that do their part of a step", reason, cause);
   }
 
-  #dismiss(): unknown[] {
-    clearInterval(this.#starting);
-    this.#end("one that was dismissed");
-    // So that no `waitAsync` is left waiting.
-    Atomics.notify(this.#header, LEFT);
-    return this.#fire.splice(0).map((fire) => fire());
+  #spawn(assignment: Parameters<typeof spawn>[0]): void {
+    let isStarted = false;
+    const terminate = spawn(assignment, {
+      started: () => {
+        isStarted = true;
+        if (--this.#missing > 0) return;
+        clearInterval(this.#startTimer);
+        this.#wake();
+      },
+      left: () => this.#wake(),
+      // An error in a job comes from a worker that has started, even if that news has not arrived yet.
+      failed: (reason, cause) => {
+        this.#fail(reason, cause, !isStarted && readFailure(this.#control) === undefined);
+      },
+      ended: (reason) => this.#fail(reason),
+    });
+    this.#terminate.push(terminate);
   }
 
-  #end(reason: string, cause?: unknown): void {
-    this.#ended ??= { reason, cause };
+  #fail(reason: string, cause?: unknown, unstarted = false): void {
+    if (this.#isClosed) return;
+    this.#failure ??= { reason, cause, unstarted };
+    clearInterval(this.#startTimer);
     this.#wake();
   }
 
   /**
-   * Finds out if a worker does not start. Counts turns of this thread's event loop, which some hosts need to start one: a host
-   * that was busy has not waited. Never keeps a process alive.
+   * Finds out if workers do not start. Counts turns of this thread's event loop, which some hosts need to start one: while this
+   * thread was busy, nobody could start. Never keeps a process alive.
    */
-  #awaitStart(): ReturnType<typeof setInterval> {
-    let glances = 0;
-    const timer: ReturnType<typeof setInterval> = setInterval(() => {
-      const missing = this.threads - 1 - Atomics.load(this.#header, STARTED);
-      if (missing === 0) clearInterval(timer);
-      else if (++glances > PATIENCE / GLANCE) this.#end(`${missing} that did not start within ${PATIENCE} ms`);
-    }, GLANCE);
-    (timer as { unref?(): void }).unref?.();
-    return timer;
+  #watchStart(): void {
+    let polls = 0;
+    this.#startTimer = setInterval(() => {
+      if (++polls > TIMEOUT_MS / POLL_MS) {
+        this.#fail(`${this.#missing} workers that did not start within ${TIMEOUT_MS} ms`, undefined, true);
+      }
+    }, POLL_MS);
+    (this.#startTimer as { unref?(): void }).unref?.();
   }
 
-  /** @param threads how many take part @returns how many elements a chunk has */
-  #open(threads: number): number {
-    const header = this.#header;
+  /** @param threads how many take part */
+  #open(threads: number): void {
+    const control = this.#control;
+    const blocks = Math.ceil(this.program.elements / (threads * CHUNKS_PER_THREAD * NORM_BLOCK));
+    const size = NORM_BLOCK * Math.min(MAX_BLOCKS, blocks);
+    const chunks = this.program.chunks(size);
+    deal(control, threads, chunks);
+    Atomics.store(control, SIZE, size);
+    Atomics.store(control, DONE, 0);
+    Atomics.store(control, OPEN, chunks);
+    Atomics.add(control, JOB, 1);
+    Atomics.notify(control, JOB);
+  }
+
+  /** Does the chunks that nobody has taken. @param me whose share comes first */
+  #takePart(kernels: Kernels, me: number): void {
     const { program } = this;
-    // Some chunks for each thread, so that all end at nearly the same time; large ones, because to take one costs 0.2 µs.
-    const size = NORM_BLOCK * Math.min(MOST, Math.ceil(program.elements / (threads * EACH * NORM_BLOCK)));
-    const chunks = program.chunks(size);
-    deal(header, threads, chunks);
-    Atomics.store(header, SIZE, size);
-    Atomics.store(header, DONE, 0);
-    Atomics.store(header, OPEN, chunks);
-    Atomics.add(header, JOB, 1);
-    Atomics.notify(header, JOB);
-    return size;
+    const size = Atomics.load(this.#control, SIZE);
+    workThrough(this.#control, me, program.chunks(size), (take, end) => program.runChunks(kernels, size, take, end));
   }
 
-  async #while(busy: () => boolean): Promise<void> {
-    const patience = new Patience(this.#header);
+  /** Of a job that is closed: whether every chunk that was taken has been done. */
+  #isComplete(): boolean {
+    const error = readFailure(this.#control);
+    if (error !== undefined) this.#fail(`a worker that threw ${error}`);
+    return error === undefined && Atomics.load(this.#control, INSIDE) === 0;
+  }
+
+  /** Closes the job that is open and leaves no chunk to be taken. Workers that have one finish it. */
+  #stop(): void {
+    Atomics.store(this.#control, OPEN, 0);
+    takeAll(this.#control);
+  }
+
+  #terminateAll(): unknown[] {
+    this.#isClosed = true;
+    clearInterval(this.#startTimer);
+    // Ends what an asynchronous call waits for, `waitAsync` included.
+    this.#wake();
+    Atomics.notify(this.#control, LEFT);
+    return this.#terminate.splice(0).map((terminate) => terminate());
+  }
+
+  /** Waits until `isBusy` returns false, or the job makes no progress. */
+  async #while(isBusy: () => boolean): Promise<void> {
+    const watchdog = new Watchdog(this.#control);
     for (;;) {
-      const left = Atomics.load(this.#header, LEFT);
-      if (this.#ended !== undefined || !busy()) return;
-      await this.#news(left);
-      if (this.#isLost(patience)) return;
+      const left = Atomics.load(this.#control, LEFT);
+      if (this.#isClosed || !isBusy()) return;
+      if (!(await this.#event(left)) && this.#isStalled(watchdog)) return;
     }
   }
 
-  /** Resolves when a worker has left or ended, or after a while. Its timer keeps a process alive that waits for a step. */
-  async #news(left: number): Promise<void> {
+  /**
+   * Waits for a worker to start, to fail or, if `left` is the number of times so far, to leave a job. Keeps the process alive.
+   *
+   * @returns false if nothing happened during a poll interval
+   */
+  async #event(left?: number): Promise<boolean> {
     let timer: ReturnType<typeof setTimeout> | undefined;
-    await new Promise<void>((resolve) => {
-      this.#wake = resolve;
-      timer = setTimeout(resolve, GLANCE);
-      if (waitAsync !== undefined) Promise.resolve(waitAsync(this.#header, LEFT, left).value).then(() => resolve());
+    const happened = await new Promise<boolean>((resolve) => {
+      this.#wake = () => resolve(true);
+      timer = setTimeout(resolve, POLL_MS, false);
+      if (left === undefined) return;
+      const { value } = waitAsync()?.(this.#control, LEFT, left) ?? {};
+      if (value !== undefined) Promise.resolve(value).then(this.#wake);
     });
     clearTimeout(timer);
+    return happened;
   }
 
-  #isLost(patience: Patience): boolean {
-    if (patience.isOver()) this.#end(`none that did anything for ${PATIENCE} ms`);
-    return this.#ended !== undefined;
-  }
-
-  #hasFailed(): boolean {
-    const length = Atomics.load(this.#header, FAILED);
-    if (length > 0) {
-      const message = new Uint8Array(this.program.memory, 4 * MESSAGE, length).slice();
-      this.#end(`one that threw ${new TextDecoder().decode(message)}`);
-    }
-    return this.#ended !== undefined;
-  }
-
-  #fail(): never {
-    const { reason, cause } = this.#ended!;
-    fail(Error, "ERR_WORKER", "threads", "workers that do their part of a step", reason, cause);
+  #isStalled(watchdog: Watchdog): boolean {
+    // Once a worker is known to be lost, the others' progress is all that there is to wait for.
+    const isOver = watchdog.isOver(this.#failure === undefined ? TIMEOUT_MS : POLL_MS);
+    if (isOver) this.#fail(`workers that did nothing for ${TIMEOUT_MS} ms`);
+    return isOver;
   }
 }
 
-/** Runs out when a job has shown no sign of life for long. Counts glances, not time: a machine that slept has not been idle. */
-class Patience {
-  #glances = 0;
+/** Looked up when it is needed: not every host has `Atomics`, and not every `Atomics` has it. */
+function waitAsync(): WaitAsync | undefined {
+  return (Atomics as { waitAsync?: WaitAsync }).waitAsync;
+}
+
+/** Tells when a job has made no progress for long. Counts polls, not time: a machine that was asleep has not stood still. */
+class Watchdog {
+  #polls = 0;
   #seen = -1;
 
-  constructor(readonly header: Int32Array) {}
+  constructor(readonly control: Int32Array) {}
 
-  isOver(): boolean {
-    const seen = pulse(this.header);
-    this.#glances = seen === this.#seen ? this.#glances + 1 : 0;
+  isOver(limit: number): boolean {
+    const seen = pulse(this.control);
+    this.#polls = seen === this.#seen ? this.#polls + 1 : 0;
     this.#seen = seen;
-    return this.#glances > PATIENCE / GLANCE;
+    return this.#polls > limit / POLL_MS;
   }
 }

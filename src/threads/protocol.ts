@@ -1,73 +1,76 @@
 /**
- * How the threads of a pool talk: Int32 words at the start of a program's memory, each on a cache line of its own.
+ * How the threads of a pool talk to each other: control words, Int32, at the start of the memory that they share. Every word has a
+ * cache line of its own, so that writing one does not slow down who reads another.
  *
- * A job is open while `OPEN` holds the number of its chunks. Whoever enters counts itself in `INSIDE` first and looks at `OPEN`
- * then; whoever closes sets `OPEN` to 0 first and looks at `INSIDE` then. So once a closed job has nobody inside, nobody touches
- * the model, however late a worker wakes up, and the next job may be written.
+ * A job is open while `OPEN` holds the number of its chunks. A worker that enters a job counts itself in `INSIDE` first and reads
+ * `OPEN` then; a host that closes a job sets `OPEN` to 0 first and reads `INSIDE` then. So once a job is closed and nobody is
+ * inside, no worker touches the model, however late it wakes up, and the next job may be written.
  */
 const LINE = 16;
-/** Counts jobs: workers sleep on it. */
+/** How many jobs there have been: workers sleep until it changes. */
 export const JOB = 0;
+/** How many chunks the job has; 0 while it is closed. */
 export const OPEN = LINE;
-/** Workers that may be working. */
+/** How many workers may be working. One that dies while it works stays counted. */
 export const INSIDE = 2 * LINE;
-/** How often a worker has left. */
+/** How many times a worker has left a job: the host sleeps until it changes. */
 export const LEFT = 3 * LINE;
-/** How many have found nothing left to do in the job that is open. */
+/** How many workers have found no chunk left to take in the job that is open. */
 export const DONE = 4 * LINE;
-/** Workers that have started. */
-export const STARTED = 5 * LINE;
-/** Length in bytes of the message of an error that a worker met, which stands at `MESSAGE`. */
-export const FAILED = 6 * LINE;
-/** Whether workers are to post a message whenever they leave, for a host that cannot wait for a word. */
-export const POST = 7 * LINE;
-export const MESSAGE = 8 * LINE;
-/** In bytes. */
-export const LONGEST_MESSAGE = 32 * LINE;
-/** Elements of a chunk. */
-export const SIZE = 16 * LINE;
-/** How many threads the chunks are dealt to. */
-const DEALT = 17 * LINE;
-/** The chunk that comes next in a thread's share; a line for each. */
-const NEXT = 18 * LINE;
+/** Length of the message of an error that a worker met in a job; 0: none. */
+export const FAILED = 5 * LINE;
+/** 1 if workers have to post a message when they leave a job, for a host that cannot wait for a word to change. */
+export const POST = 6 * LINE;
+/** The message of the error, in UTF-16. */
+const MESSAGE = 7 * LINE;
+const MESSAGE_UNITS = 16 * LINE;
+/** How many elements a chunk has. */
+export const SIZE = MESSAGE + MESSAGE_UNITS / 2;
+/** How many threads have a share of the chunks. */
+const SHARES = SIZE + LINE;
+/** The next chunk of each thread's share: a line for each. */
+const NEXT = SHARES + LINE;
 
-/** Words before the program, for so many threads. */
-export function headerLength(threads: number): number {
+/** What workers post to their host. */
+export const STARTED = "started";
+
+/** How many control words there are for so many threads. */
+export function controlLength(threads: number): number {
   return NEXT + threads * LINE;
 }
 
 /**
- * Deals out a job's chunks before it is opened: everyone gets a share, the same in every step of a model, because that is what
- * the core's cache still holds. Who is done with its own goes on with the others'.
+ * Gives every thread a share of a job's chunks, before the job is opened. In each step of a model a thread has the same share, which
+ * its core's cache may still hold. A thread that is done with its own share goes on with the others'.
  */
-export function deal(header: Int32Array, threads: number, chunks: number): void {
-  Atomics.store(header, DEALT, threads);
-  for (let i = 0; i < threads; i++) Atomics.store(header, NEXT + i * LINE, startOf(i, threads, chunks));
+export function deal(control: Int32Array, threads: number, chunks: number): void {
+  Atomics.store(control, SHARES, threads);
+  for (let i = 0; i < threads; i++) Atomics.store(control, NEXT + i * LINE, startOf(i, threads, chunks));
 }
 
-/** Leaves nothing to be taken. */
-export function takeAll(header: Int32Array): void {
-  for (let i = Atomics.load(header, DEALT); i-- > 0; ) Atomics.store(header, NEXT + i * LINE, 2 ** 30);
+/** Leaves no chunk to be taken. */
+export function takeAll(control: Int32Array): void {
+  for (let i = Atomics.load(control, SHARES); i-- > 0; ) Atomics.store(control, NEXT + i * LINE, 2 ** 30);
 }
 
-/** Hands the shares to `work`, thread `me`'s own first, as a function that takes the next chunk, and where the share ends. */
+/** Calls `work` for every share, thread `me`'s own first, with a function that takes the next chunk and with the end of the share. */
 export function workThrough(
-  header: Int32Array,
+  control: Int32Array,
   me: number,
   chunks: number,
   work: (take: () => number, end: number) => void,
 ): void {
-  const threads = Atomics.load(header, DEALT);
+  const threads = Atomics.load(control, SHARES);
   for (let i = 0; i < threads; i++) {
     const owner = (me + i) % threads;
-    work(() => Atomics.add(header, NEXT + owner * LINE, 1), startOf(owner + 1, threads, chunks));
+    work(() => Atomics.add(control, NEXT + owner * LINE, 1), startOf(owner + 1, threads, chunks));
   }
 }
 
-/** Changes whenever a chunk is taken or a worker leaves. */
-export function pulse(header: Int32Array): number {
-  let sum = Atomics.load(header, LEFT);
-  for (let i = Atomics.load(header, DEALT); i-- > 0; ) sum += Atomics.load(header, NEXT + i * LINE);
+/** A number that changes whenever a chunk is taken or a worker leaves. */
+export function pulse(control: Int32Array): number {
+  let sum = Atomics.load(control, LEFT);
+  for (let i = Atomics.load(control, SHARES); i-- > 0; ) sum += Atomics.load(control, NEXT + i * LINE);
   return sum;
 }
 
@@ -75,16 +78,35 @@ function startOf(thread: number, threads: number, chunks: number): number {
   return Math.floor((thread * chunks) / threads);
 }
 
-/** Looks at a word for a while before it sleeps, because falling asleep and being woken take longer than many a step. */
-const SPINS = 20000;
-
-/** Returns when a word differs from `old`, or after `timeout` milliseconds, or for no reason. Where it may, it blocks. */
-export function watch(header: Int32Array, word: number, old: number, timeout?: number): void {
-  for (let i = 0; i < SPINS; i++) if (Atomics.load(header, word) !== old) return;
-  Atomics.wait(header, word, old, timeout);
+/** Tells the host of an error in a job. */
+export function writeFailure(control: Int32Array, error: unknown): void {
+  // Not by TextEncoder, which not every realm has.
+  const text = String(error).slice(0, MESSAGE_UNITS) || "an error";
+  const units = messageOf(control);
+  for (let i = 0; i < text.length; i++) units[i] = text.charCodeAt(i);
+  Atomics.store(control, FAILED, text.length);
 }
 
-/** Whether this thread may wait for a word. A browser's main thread may not. */
+/** What a worker wrote by `writeFailure`; undefined if none did. */
+export function readFailure(control: Int32Array): string | undefined {
+  const length = Atomics.load(control, FAILED);
+  return length === 0 ? undefined : String.fromCharCode(...messageOf(control).subarray(0, length));
+}
+
+function messageOf(control: Int32Array): Uint16Array {
+  return new Uint16Array(control.buffer, control.byteOffset + 4 * MESSAGE, MESSAGE_UNITS);
+}
+
+/** How often a word is read before the thread sleeps: to fall asleep and be woken takes longer than many a step. */
+const SPINS = 20000;
+
+/** Returns when a word differs from `old`, or after `timeout` milliseconds, or earlier for no reason. Blocks where that is allowed. */
+export function waitFor(control: Int32Array, word: number, old: number, timeout?: number): void {
+  for (let i = 0; i < SPINS; i++) if (Atomics.load(control, word) !== old) return;
+  Atomics.wait(control, word, old, timeout);
+}
+
+/** Whether this thread may block. A browser's main thread may not. */
 export function mayBlock(): boolean {
   try {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1);

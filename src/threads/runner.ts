@@ -4,15 +4,26 @@ import { SMALL, warnAlone } from "./choose.js";
 import { Pool } from "./pool.js";
 import { mayBlock } from "./protocol.js";
 
-/** Runs programs: on the caller, or with a pool where that pays. */
+/**
+ * Runs programs: on the caller, or with a pool of workers where that pays.
+ *
+ * A worker writes to the model only while a program runs that changes it. If one is found dead at any other time, nothing is lost:
+ * the pool is replaced before the next program is written.
+ */
 export class Runner {
-  /** What is to be run; another one after `reserve` and `restart`. */
-  program!: Program;
-  /** How many threads it has, the caller included. */
+  /** How many threads it has, the caller included: 1 from when workers could not be had. */
   threads: number;
-  #room = 0;
-  #sums = 0;
+  #program!: Program;
   #pool: Pool | undefined;
+  /** How many calls, and how many partial sums, a program has room for. */
+  #calls = 0;
+  #sums = 0;
+  /** Whether the model has programs that are worth a pool. */
+  #isLarge = false;
+  /** Pools in a row of which a worker could not start. */
+  #unstarted = 0;
+  /** Whether a pool may be replaced because a worker died: once per step, or a host that kills workers would keep a step for ever. */
+  #mayReplace = true;
   readonly #mayBlock: boolean;
 
   /** @param module for the workers' kernels; none: TypeScript's */
@@ -26,45 +37,67 @@ export class Runner {
     this.#mayBlock = threads > 1 && mayBlock();
   }
 
-  /** Makes room for programs of so many calls and partial sums. */
-  reserve(calls: number, sums: number): void {
-    if (calls <= this.#room && sums <= this.#sums) return;
-    // Twice what there was, because workers come and go with the program's memory.
-    this.#room = Math.max(calls, 2 * this.#room);
+  /** The program that was written last. */
+  get program(): Program {
+    return this.#program;
+  }
+
+  /** Makes room for programs of so many calls and partial sums, over a model of so many elements. */
+  reserve(calls: number, sums: number, elements: number): void {
+    const isLarge = elements >= SMALL;
+    if (calls <= this.#calls && sums <= this.#sums && isLarge === this.#isLarge) return;
+    // At least twice what there was, because the workers are replaced together with the program.
+    this.#calls = Math.max(calls, 2 * this.#calls);
     this.#sums = Math.max(sums, 2 * this.#sums);
-    this.restart();
+    this.#isLarge = isLarge;
+    this.#restart();
   }
 
-  /** Takes on workers, in place of those there may have been, and gives them a new program: nothing of the old is theirs. */
-  restart(): void {
-    this.close();
-    try {
-      if (this.threads > 1) this.#pool = new Pool(this.threads, this.memory, this.module, this.#room, this.#sums);
-    } catch (cause) {
-      warnAlone(this.threads, String(cause));
-      this.threads = 1;
-    }
-    this.program =
-      this.#pool?.program ?? new Program(new ArrayBuffer(Program.bytes(0, this.#room, this.#sums)), 0, this.#room);
+  /** To be called at the start of a step, or of what else writes programs. */
+  begin(): void {
+    this.#mayReplace = true;
   }
 
-  /** @throws Error `ERR_WORKER` if a worker is known to be lost */
-  check(): void {
-    this.#pool?.check();
+  /**
+   * For `runAsync`, before each `write`: waits for workers that are still starting. A worker that cannot start is then found before
+   * the program is, in which it would count as one that died.
+   *
+   * @returns undefined if there is nothing to wait for
+   * @throws (or rejects with) what `write` throws
+   */
+  ready(): Promise<void> | undefined {
+    this.#replaceFailed();
+    return this.#pool?.isStarting ? this.#started(this.#pool) : undefined;
   }
 
-  /** @throws as `check` */
-  run(): void {
+  /**
+   * An empty program, to be written and then run.
+   *
+   * @throws Error `ERR_WORKER` if a worker died and the pool has been replaced since `begin`
+   */
+  write(): Program {
+    this.#replaceFailed();
+    this.#program.clear();
+    return this.#program;
+  }
+
+  /**
+   * Runs the program, on all threads where this one may block.
+   *
+   * @param isRepeatable whether the program changes nothing but its partial sums, so that losing a worker loses nothing
+   * @throws Error `ERR_WORKER` if a worker was lost in the middle of what is not repeatable
+   */
+  run(isRepeatable: boolean): void {
+    const pool = this.#mayBlock ? this.#poolForThis() : undefined;
+    if (pool === undefined) this.#program.run(this.kernels);
+    else if (!pool.run(this.kernels)) this.#repeat(pool, isRepeatable);
+  }
+
+  /** As `run`, without blocking: what is not small runs on the workers. After `close` it only resolves. */
+  async runAsync(isRepeatable: boolean): Promise<void> {
     const pool = this.#poolForThis();
-    if (pool === undefined || !this.#mayBlock) this.program.run(this.kernels);
-    else pool.run(this.kernels);
-  }
-
-  /** As `run`, without blocking: what is not small runs on the workers. */
-  async runAsync(): Promise<void> {
-    const pool = this.#poolForThis();
-    if (pool === undefined) this.program.run(this.kernels);
-    else await pool.runAsync();
+    if (pool === undefined) this.#program.run(this.kernels);
+    else if (!(await pool.runAsync(this.kernels)) && pool === this.#pool) this.#repeat(pool, isRepeatable);
   }
 
   close(): void {
@@ -73,6 +106,54 @@ export class Runner {
   }
 
   #poolForThis(): Pool | undefined {
-    return this.program.elements < SMALL ? undefined : this.#pool;
+    return this.#program.elements < SMALL ? undefined : this.#pool;
+  }
+
+  #repeat(pool: Pool, isRepeatable: boolean): void {
+    if (!isRepeatable) pool.throwFailure();
+    this.#program.run(this.kernels);
+  }
+
+  async #started(pool: Pool): Promise<void> {
+    await pool.started();
+    // Closed by `close` meanwhile, or failed.
+    if (pool === this.#pool) await this.ready();
+  }
+
+  #replaceFailed(): void {
+    const failure = this.#pool?.failure;
+    if (failure === undefined) return;
+    this.#unstarted = failure.unstarted ? this.#unstarted + 1 : 0;
+    // The first time it may have been a shortage that is over.
+    if (this.#unstarted > 1) this.#goAlone(failure.reason);
+    else {
+      if (!failure.unstarted) {
+        if (!this.#mayReplace) this.#pool!.throwFailure();
+        this.#mayReplace = false;
+      }
+      this.#restart();
+    }
+  }
+
+  /** Starts workers and gives them a new program: nothing of the old one is theirs. */
+  #restart(): void {
+    this.close();
+    try {
+      if (this.threads > 1 && this.#isLarge) {
+        this.#pool = new Pool(this.threads, this.memory, this.module, this.#calls, this.#sums);
+        this.#program = this.#pool.program;
+        return;
+      }
+    } catch (cause) {
+      warnAlone(this.threads, String(cause));
+      this.threads = 1;
+    }
+    this.#program = new Program(new ArrayBuffer(Program.bytes(0, this.#calls, this.#sums)), 0, this.#calls);
+  }
+
+  #goAlone(reason: string): void {
+    warnAlone(this.threads, reason);
+    this.threads = 1;
+    this.#restart();
   }
 }

@@ -5,60 +5,56 @@ import { scalarKernels } from "../kernels/scalar.js";
 import { type KernelExports, kernelsFrom } from "../kernels/table.js";
 import type { Assignment } from "./host.js";
 import {
+  controlLength,
   DONE,
-  FAILED,
-  headerLength,
   INSIDE,
   JOB,
   LEFT,
-  LONGEST_MESSAGE,
-  MESSAGE,
   OPEN,
   POST,
   SIZE,
   STARTED,
-  watch,
+  waitFor,
   workThrough,
+  writeFailure,
 } from "./protocol.js";
 
-interface Port {
+interface Host {
   postMessage(message: unknown): void;
 }
 
-function serve({ memory, shared, threads, me, room, module }: Assignment, port: Port): void {
+function serve({ memory, shared, threads, me, room, module }: Assignment, host: Host): void {
   const imports = { env: { memory } };
   const kernels =
     module === undefined
       ? scalarKernels(memory)
       : kernelsFrom("simd", new WebAssembly.Instance(new WebAssembly.Module(module), imports).exports as KernelExports);
-  const words = headerLength(threads);
-  const header = new Int32Array(shared, 0, words);
-  const program = new Program(shared, words, room);
-  Atomics.add(header, STARTED, 1);
+  const length = controlLength(threads);
+  const control = new Int32Array(shared, 0, length);
+  const program = new Program(shared, length, room);
+  host.postMessage(STARTED);
   for (let job = 0; ; ) {
-    watch(header, JOB, job);
-    // Read before the job is done: one that is published meanwhile must not be slept through.
-    job = Atomics.load(header, JOB);
-    Atomics.add(header, INSIDE, 1);
+    waitFor(control, JOB, job);
+    // Before the job is done: the next one may be opened meanwhile.
+    job = Atomics.load(control, JOB);
+    Atomics.add(control, INSIDE, 1);
     try {
-      const chunks = Atomics.load(header, OPEN);
+      const chunks = Atomics.load(control, OPEN);
       if (chunks > 0) {
-        // Another thread's growth shows in `memory.buffer` only once this one has grown it too; a module sees it by itself.
+        // If another thread has grown the memory, `memory.buffer` shows it only after this one has grown it, too.
         if (module === undefined) memory.grow(0);
-        const size = Atomics.load(header, SIZE);
-        workThrough(header, me, chunks, (take, end) => program.runChunks(kernels, size, take, end));
-        Atomics.add(header, DONE, 1);
+        const size = Atomics.load(control, SIZE);
+        workThrough(control, me, chunks, (take, end) => program.runChunks(kernels, size, take, end));
+        Atomics.add(control, DONE, 1);
       }
     } catch (error) {
-      const message = new TextEncoder().encode(String(error)).subarray(0, LONGEST_MESSAGE);
-      new Uint8Array(shared, 4 * MESSAGE).set(message);
-      Atomics.store(header, FAILED, Math.max(1, message.length));
+      writeFailure(control, error);
       throw error;
     } finally {
-      Atomics.sub(header, INSIDE, 1);
-      Atomics.add(header, LEFT, 1);
-      Atomics.notify(header, LEFT);
-      if (Atomics.load(header, POST) !== 0) port.postMessage(LEFT);
+      Atomics.sub(control, INSIDE, 1);
+      Atomics.add(control, LEFT, 1);
+      Atomics.notify(control, LEFT);
+      if (Atomics.load(control, POST) !== 0) host.postMessage(LEFT);
     }
   }
 }

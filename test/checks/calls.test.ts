@@ -3,9 +3,11 @@ import { Adam, AdamW, type ErrorCode, type StateDict, type StepOptions } from "f
 import { describe, expect, it } from "vitest";
 import {
   caught,
+  detach,
   type Expected,
   expectError,
   rangeError,
+  resizable,
   sample,
   stateError,
   Twins,
@@ -31,6 +33,8 @@ const BAD_OPTIONS = [
   // A string is an iterable of strings; here it is a list that was forgotten.
   ...bad("skip", ["a", "", null, 1, true, {}, { 0: "a", length: 1 }, () => ["a"]], typeError("skip")),
   ...bad("skip", [[1], ["a", null], [undefined], new Array(1), new Map([["a", 1]]), [["a"]]], typeError("skip")),
+  ...bad("gradNorm", NO_NUMBER, typeError("gradNorm")),
+  ...bad("gradNorm", [-1, -5e-324, -Infinity], rangeError("gradNorm")),
   ...bad("skip", [["A"], ["a", "b", "e"], [""], ["0"], ["toString"], new Set(["a", "__proto__"])], unknownName),
 ];
 
@@ -78,6 +82,63 @@ describe("step options", () => {
     }
   });
 });
+
+describe("sumOfSquares", () => {
+  it("refuses what step refuses of gradScale and skip, and all of its other options", async () => {
+    const twins = new Twins(sample);
+    const taken = BAD_OPTIONS.filter(({ key }) => key === "gradScale" || key === "skip");
+    expect(taken.length).toBeGreaterThan(20);
+    for (const { key, value, expected } of taken) {
+      await twins.refuses((victim) => victim.sumOfSquares(wrong({ [key]: value })), expected, `${key} ${typeof value}`);
+    }
+    const unknown = typeError("options", "ERR_UNKNOWN_OPTION");
+    for (const key of ["clipNorm", "skipNonFinite", "zeroGrad", "gradNorm", "gradscale"]) {
+      await twins.refuses((victim) => victim.sumOfSquares(wrong({ [key]: 1 })), unknown, key);
+    }
+    for (const options of [null, 1, "a", []]) {
+      await twins.refuses((victim) => victim.sumOfSquares(wrong(options)), typeError("options"));
+    }
+  });
+});
+
+describe("setGrad", () => {
+  it("refuses other types, lengths and names, and detached or shrunken buffers", async () => {
+    const twins = new Twins(sample);
+    const set =
+      (values: unknown, name: unknown = "a") =>
+      (victim: Optimizer) =>
+        victim.setGrad(wrong(name), wrong(values));
+    for (const values of [
+      null,
+      undefined,
+      1,
+      [1, 2, 3, 4, 5],
+      new Float64Array(5),
+      new Uint16Array(5),
+      new Int32Array(5),
+    ]) {
+      await twins.refuses(set(values), typeError("values"), String(values));
+    }
+    for (const length of [0, 4, 6, 16]) {
+      const expected = rangeError("values", "ERR_SHAPE_MISMATCH");
+      await twins.refuses(set(new Float32Array(length)), expected, String(length));
+    }
+    for (const values of [detach(new Float32Array(5)), shrunken()]) {
+      await twins.refuses(set(values), typeError("values", "ERR_DETACHED_BUFFER"));
+    }
+    for (const name of ["", "A", "toString", "__proto__"])
+      await twins.refuses(set(new Float32Array(5), name), unknownName);
+    for (const name of [undefined, null, 0, ["a"]])
+      await twins.refuses(set(new Float32Array(5), name ?? null), typeError("name"));
+  });
+});
+
+function shrunken(): Float32Array {
+  const buffer = resizable(20, 40);
+  const values = new Float32Array(buffer, 0, 5);
+  buffer.resize(16);
+  return values;
+}
 
 /** Puts the first gradient back afterwards: what a call is given to read is not what it changes. */
 async function withGrad(victim: Optimizer, call: () => unknown): Promise<void> {
@@ -182,7 +243,7 @@ describe("kernels and threads", () => {
     for (const kernel of [null, 1, true, ["simd"], { toString: () => "simd" }]) {
       for (const call of create({ kernel })) expectError(await caught(call), typeError("kernel"), String(kernel));
     }
-    for (const threads of [0, -1, 1.5, NaN, Infinity, 2 ** 53]) {
+    for (const threads of [0, -1, 1.5, NaN, Infinity, 1025, 10_000, 2 ** 53]) {
       for (const call of create({ threads })) expectError(await caught(call), rangeError("threads"), String(threads));
     }
     for (const threads of [null, true, 2n, [2], {}, () => 2]) {

@@ -1,8 +1,7 @@
 /** What a host allows and forbids, and what the package makes of it: never an exception at import, one warning that names the remedy. */
 import { Adam, AdamW, type RuntimeOptions } from "fused-adam";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { caught, expectError, fillGrads, stateError } from "../support/api.js";
-import { expectSameBits } from "../support/bits.js";
+import { caught, expectError, stateError } from "../support/api.js";
 import { HOST } from "../support/host.js";
 import { dyadic, Model, type Optimizer } from "../support/model.js";
 
@@ -145,18 +144,17 @@ describe("threads: 2", () => {
     expect(warned()).toHaveLength(1);
   });
 
-  it("where a policy refuses the workers, a step says so and names the remedy", async ({ skip }) => {
+  it("where a policy refuses the workers, one after one warning that names the remedy", async ({ skip }) => {
     skip(HOST.blobWorkers, "is about policies that refuse workers");
     for (const options of runtimes) {
-      const optimizer = await AdamW.create(params, options);
-      const before = optimizer.param("a").slice();
-      fillGrads(optimizer, 1);
-      const error = await caught(() => optimizer.stepAsync());
-      expectError(error, stateError("threads", "ERR_WORKER"));
-      expect(String(error)).toContain("worker-src blob:");
-      expectSameBits("a", optimizer.param("a"), before);
-      optimizer.dispose();
+      for (const how of ["step", "stepAsync"] as const) {
+        const optimizer = await AdamW.create(params, options);
+        await expectSteps(optimizer, how);
+        // Without a stepAsync that waits for them, it shows only after a while.
+        if (how === "stepAsync") expect(optimizer.threads).toBe(1);
+        optimizer.dispose();
+      }
     }
-    await expectSteps(AdamW.createSync(params, { threads: 1 }), "stepAsync");
+    expect(warned()).toEqual([expect.stringContaining("worker-src blob:")]);
   });
 });

@@ -1,6 +1,8 @@
 /** Calls at the wrong time: within other calls, and after dispose. */
+import { runInNewContext } from "node:vm";
 import { AdamW, type LiveGroup, type StateDict } from "fused-adam";
 import { describe, expect, it } from "vitest";
+import { EXCLUSIVELY, type Optimizer as Internal } from "../../src/optimizer/optimizer.js";
 import { caught, expectError, sample, stateError, Twins, typeError, wrong } from "../support/api.js";
 import { dyadic, type Optimizer } from "../support/model.js";
 
@@ -13,6 +15,9 @@ describe("calls within calls", () => {
     "step with options that are wrong": (victim) => victim.step({ clipNorm: NaN }),
     stepAsync: (victim) => victim.stepAsync(),
     zeroGrad: (victim) => victim.zeroGrad(),
+    setGrad: (victim) => victim.setGrad("a", new Float32Array(5)),
+    sumOfSquares: (victim) => victim.sumOfSquares(),
+    stateDict: (victim) => victim.stateDict(),
     addParamGroup: (victim) => victim.addParamGroup({ params: { e: dyadic(50000, 1) } }),
     loadStateDict: (victim) => victim.loadStateDict(victim.stateDict()),
     dispose: (victim) => victim.dispose(),
@@ -58,6 +63,15 @@ describe("calls within calls", () => {
         },
       };
       optimizer.step(options);
+    },
+    "a getter of sumOfSquares' options": (optimizer, meanwhile) => {
+      const options = {
+        get skip() {
+          meanwhile();
+          return ["a"];
+        },
+      };
+      optimizer.sumOfSquares(options);
     },
     "a getter of a state dict": (optimizer, meanwhile) => {
       const dict = optimizer.stateDict();
@@ -139,6 +153,11 @@ describe("after dispose", () => {
     "step with options that are wrong": (optimizer) => optimizer.step({ clipNorm: -1 }),
     stepAsync: (optimizer) => optimizer.stepAsync(),
     zeroGrad: (optimizer) => optimizer.zeroGrad(),
+    setGrad: (optimizer) => optimizer.setGrad("a", new Float32Array(5)),
+    "setGrad of nothing": (optimizer) => optimizer.setGrad(wrong(0), wrong(0)),
+    sumOfSquares: (optimizer) => optimizer.sumOfSquares(),
+    "sumOfSquares with options that are wrong": (optimizer) => optimizer.sumOfSquares({ gradScale: -1 }),
+    steps: (optimizer) => optimizer.steps,
     stateDict: (optimizer) => optimizer.stateDict(),
     loadStateDict: (optimizer, _, state) => optimizer.loadStateDict(state),
     "loadStateDict of nothing": (optimizer) => optimizer.loadStateDict(wrong(null)),
@@ -165,6 +184,25 @@ describe("after dispose", () => {
       expectError(await caught(() => call(optimizer, group, state), what), disposed, what);
     }
   });
+});
+
+it("a call that waits for a promise of another realm, or of a library, is under way until that settles", async () => {
+  const optimizer = sample();
+  for (const end of ["resolve", "reject"]) {
+    const [promise, settle] = runInNewContext(`let settle; [new Promise((...ends) => { settle = ends; }), settle]`) as [
+      Promise<string>,
+      ((value: unknown) => void)[],
+    ];
+    expect(promise instanceof Promise).toBe(false);
+    const result = (optimizer as unknown as Internal)[EXCLUSIVELY](() => promise);
+    expectError(await caught(() => optimizer.step()), busy);
+    settle[end === "resolve" ? 0 : 1]!("the end");
+    expect(await result.catch((error: unknown) => `${error} by error`)).toBe(
+      end === "resolve" ? "the end" : "the end by error",
+    );
+    optimizer.step();
+  }
+  expect(optimizer.steps).toBe(2);
 });
 
 it("an optimizer is made by create or createSync, not by new", async () => {

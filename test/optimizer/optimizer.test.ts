@@ -1,4 +1,5 @@
 /** What the optimizers do, against the float32 reference bit for bit. Step options have a file of their own. */
+import { runInNewContext } from "node:vm";
 import { Adam, type AdamOptions, AdamW, type ParamSet, type RuntimeOptions } from "fused-adam";
 import { describe, expect, it } from "vitest";
 import { FLUSH_EVERY } from "../reference.js";
@@ -252,6 +253,49 @@ describe("views", () => {
       expect(stale.length).toBe(0);
       run(optimizer, model, 2);
     }
+  });
+});
+
+describe("steps and setGrad", () => {
+  it("steps is the largest step count of any parameter: as step returns it, and as a state says", async () => {
+    const optimizer = AdamW.createSync([
+      { params: { a: dyadic(3, 1), b: dyadic(2, 2) } },
+      { params: { c: dyadic(1, 3) } },
+    ]);
+    expect(optimizer.steps).toBe(0);
+    for (const skip of [["a"], ["a", "b"], [], ["c"], ["a", "b", "c"]]) {
+      const { step } = await optimizer.stepAsync({ skip });
+      expect(optimizer.steps).toBe(step);
+      expect(optimizer.steps).toBe(Math.max(...Object.values(optimizer.stateDict().state).map((entry) => entry.step)));
+    }
+    expect(optimizer.steps).toBe(3);
+    optimizer.grad("a")[0] = NaN;
+    expect(optimizer.step({ skipNonFinite: true }).skipped).toBe(true);
+    expect(optimizer.steps).toBe(3);
+    const state = optimizer.stateDict();
+    state.state.b!.step = Number.MAX_SAFE_INTEGER;
+    optimizer.loadStateDict(state);
+    expect(optimizer.steps).toBe(Number.MAX_SAFE_INTEGER);
+  });
+
+  it("setGrad copies its values in, of a window of a buffer, of another realm, of its own memory, of shared memory", () => {
+    const optimizer = AdamW.createSync({ w: { shape: [2, 2] }, v: { shape: [4] }, none: { shape: [0] } });
+    const values = new Float32Array([9, 1, -0, NaN, 4, 9]);
+    const foreign = runInNewContext("new Float32Array([5, 6, 7, 8])") as Float32Array;
+    const shared = new Float32Array(new SharedArrayBuffer(16));
+    shared.set([1, 2, 3, 4]);
+    optimizer.setGrad("w", values.subarray(1, 5));
+    expect([...optimizer.grad("w")]).toEqual([1, -0, NaN, 4]);
+    values.fill(0);
+    expect([...optimizer.grad("w")]).toEqual([1, -0, NaN, 4]);
+    optimizer.setGrad("v", optimizer.grad("w"));
+    expect([...optimizer.grad("v")]).toEqual([1, -0, NaN, 4]);
+    optimizer.setGrad("w", foreign);
+    expect([...optimizer.grad("w")]).toEqual([5, 6, 7, 8]);
+    optimizer.setGrad("w", shared);
+    expect([...optimizer.grad("w")]).toEqual([1, 2, 3, 4]);
+    optimizer.setGrad("none", new Float32Array(0));
+    expect(optimizer.param("w")).toEqual(new Float32Array(4));
   });
 });
 

@@ -5,9 +5,16 @@ import { Adam, AdamW, type StepOptions } from "fused-adam";
 import { describe, expect, it } from "vitest";
 import { FLUSH_EVERY } from "../reference.js";
 import { expectSamePrint, fingerprint } from "../support/api.js";
+import { expectSameBits } from "../support/bits.js";
 import { dyadic, Model, type Optimizer } from "../support/model.js";
+import { normOf } from "../support/norm.js";
 
 const NONE_FINITE = [NaN, Infinity, -Infinity];
+
+/** Not dyadic: rounding shows in what order squares are added. */
+function uneven(length: number, seed: number): Float32Array {
+  return Float32Array.from({ length }, (_, i) => Math.sin(10 * seed + i + 1));
+}
 
 describe.each(["simd", "scalar"] as const)("%s", (kernel) => {
   const params = () => ({ a: dyadic(21, 1), b: dyadic(3, 2), c: dyadic(16, 3) });
@@ -106,6 +113,118 @@ describe.each(["simd", "scalar"] as const)("%s", (kernel) => {
       plain.model.step({ clipNorm: 2 });
       for (const name of scaled.optimizer.names) plain.model.at(name).grad.set(scaled.optimizer.grad(name));
       plain.model.expectSame(scaled.optimizer);
+    });
+  });
+
+  describe("gradNorm", () => {
+    it.each([0, 5e-324, 1, 6.5, 13, 26, 1e300])("%d is taken for the norm, whatever the gradients say", (gradNorm) => {
+      for (const options of [
+        { clipNorm: 2 },
+        { clipNorm: 0 },
+        { clipNorm: 2, gradScale: 3 },
+        { skipNonFinite: true },
+      ]) {
+        const { optimizer, model } = both();
+        norm13(optimizer, model);
+        step(optimizer, model, { ...options, gradNorm }, JSON.stringify(options));
+        expect(optimizer.step({ ...options, gradNorm }).gradNorm).toBe(gradNorm);
+      }
+    });
+
+    it.each([NaN, Infinity])("%d skips a step that clips or skips, and no other, zeroGrad as ever", (gradNorm) => {
+      for (const options of [{ clipNorm: 2 }, { skipNonFinite: true }, { clipNorm: 1, zeroGrad: true }]) {
+        const { optimizer, model } = both();
+        model.fillGrads(optimizer, 1);
+        step(optimizer, model, { ...options, gradNorm }, JSON.stringify(options));
+        expect(optimizer.step({ ...options, gradNorm })).toStrictEqual({ step: 0, skipped: true, gradNorm });
+      }
+      const { optimizer, model } = both();
+      model.fillGrads(optimizer, 1);
+      step(optimizer, model, { gradNorm });
+      expect(optimizer.step({ gradNorm })).toStrictEqual({ step: 2, skipped: false });
+    });
+
+    it("finite, it is believed: a gradient that is not does no harm to other elements", () => {
+      const { optimizer, model } = both();
+      model.fillGrads(optimizer, 1);
+      for (const grad of [optimizer.grad("a"), model.at("a").grad]) grad[3] = Infinity;
+      step(optimizer, model, { skipNonFinite: true, clipNorm: 1, gradNorm: 2 });
+    });
+
+    it("two optimizers, each with a part and given the root of their sums: the bits of one with all and that norm, 40 steps", async () => {
+      const values = params();
+      const options = { lr: 0.01, weightDecay: 0.25, kernel };
+      const whole = AdamW.createSync(values, options);
+      const parts = [{ a: values.a }, { b: values.b, c: values.c }].map((part) => AdamW.createSync(part, options));
+      for (let n = 0; n < 40; n++) {
+        for (const name of whole.names) {
+          const grad = uneven(whole.grad(name).length, n);
+          if (n === 20 && name === "c") grad[7] = NaN;
+          for (const optimizer of [whole, ...parts]) if (optimizer.names.includes(name)) optimizer.setGrad(name, grad);
+        }
+        const of = (optimizer: Optimizer) => ({
+          gradScale: 2 ** (n % 5),
+          skip: n % 4 === 3 ? optimizer.names.filter((name) => name === "b") : [],
+        });
+        const sum = parts.reduce((total, part) => total + part.sumOfSquares(of(part)), 0);
+        const rest = { clipNorm: 0.5, gradNorm: Math.sqrt(sum), zeroGrad: n % 2 === 0 };
+        const expected = whole.step({ ...of(whole), ...rest });
+        expect(expected.skipped).toBe(n === 20);
+        for (const part of parts) {
+          const asked = { ...of(part), ...rest };
+          expect(n % 3 ? part.step(asked) : await part.stepAsync(asked)).toStrictEqual(expected);
+          for (const name of part.names) {
+            expectSameBits(`${n} param ${name}`, part.param(name), whole.param(name));
+            expectSameBits(`${n} grad ${name}`, part.grad(name), whole.grad(name));
+          }
+        }
+      }
+      const [state, ...others] = [whole, ...parts].map((optimizer) => optimizer.stateDict().state);
+      expect(Object.assign({}, ...others)).toEqual(state);
+    });
+  });
+
+  describe("sumOfSquares", () => {
+    it("is the square of the norm that clipNorm takes, bit for bit where the scale is a power of two, in blocks of 4,096", () => {
+      const lengths = { a: 4097, b: 1, c: 12289, d: 0 };
+      const optimizer = AdamW.createSync(
+        Object.fromEntries(Object.entries(lengths).map(([name, length]) => [name, { shape: [length] }])),
+        { kernel },
+      );
+      const grads = Object.entries(lengths).map(([name, length], i) => {
+        const grad = uneven(length, i);
+        optimizer.setGrad(name, grad);
+        return grad;
+      });
+      for (const gradScale of [1, 2, 0.125, 2 ** 600, 2 ** -600]) {
+        const sum = optimizer.sumOfSquares({ gradScale });
+        const { gradNorm } = optimizer.step({ clipNorm: 1, gradScale });
+        expect(gradNorm).toBe(normOf(grads, gradScale));
+        // Beyond what a float64 holds of squares, though not of roots.
+        if (gradScale === 2 ** 600) expect(sum).toBe(0);
+        else if (gradScale === 2 ** -600) expect(sum).toBe(Infinity);
+        else expect(Math.sqrt(sum)).toBe(gradNorm);
+      }
+      expect(Math.sqrt(optimizer.sumOfSquares())).toBe(normOf(grads, 1));
+      expect(Math.sqrt(optimizer.sumOfSquares({ skip: ["a", "d"] }))).toBe(normOf([grads[1]!, grads[2]!], 1));
+      expect(optimizer.sumOfSquares({ skip: optimizer.names })).toBe(0);
+      expect(optimizer.sumOfSquares({ gradScale: 3 }) / optimizer.sumOfSquares()).toBeCloseTo(1 / 9, 15);
+    });
+
+    it("changes nothing, and is not finite where a gradient is not", () => {
+      const { optimizer, model } = both();
+      model.fillGrads(optimizer, 1);
+      const before = fingerprint(optimizer);
+      // Dyadic: no order of summation rounds.
+      const expected = optimizer.names.flatMap((name) => [...optimizer.grad(name)]).reduce((sum, g) => sum + g * g, 0);
+      expect(optimizer.sumOfSquares()).toBe(expected);
+      expectSamePrint(fingerprint(optimizer), before);
+      step(optimizer, model, {});
+      for (const value of NONE_FINITE) {
+        optimizer.grad("c")[15] = value;
+        expect(optimizer.sumOfSquares()).toBe(value * value);
+        expect(Number.isFinite(optimizer.sumOfSquares({ skip: ["c"] }))).toBe(true);
+      }
     });
   });
 

@@ -63,10 +63,11 @@ export class Model {
     const skip = new Set(options.skip);
     const active = [...this.tensors].filter(([name]) => !skip.has(name)).map(([, tensor]) => tensor);
     const measured = clipNorm !== undefined || skipNonFinite;
-    const gradNorm = referenceNorm(
+    const own = referenceNorm(
       active.map(({ grad }) => grad),
       gradScale,
     );
+    const gradNorm = options.gradNorm ?? own;
     const skipped = measured && !Number.isFinite(gradNorm);
     if (!skipped) {
       const clip = clipNorm === undefined || gradNorm <= clipNorm ? 1 : clipNorm / gradNorm;

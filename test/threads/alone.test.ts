@@ -82,7 +82,7 @@ describe("threads: 2 is one thread and one warning, in 3 optimizers", () => {
     expect(warnings[0]).not.toMatch(COOP);
   });
 
-  it("no longer, when workers cannot be had anew after one was lost: the run goes on, and threads says 1", async () => {
+  it("when workers cannot be had anew after one was lost between steps: the run goes on, and threads says 1", async () => {
     const script = `
       const warnings = [];
       console.warn = (text) => warnings.push(text);
@@ -91,15 +91,12 @@ describe("threads: 2 is one thread and one warning, in 3 optimizers", () => {
       process.on("worker", (worker) => workers.push(worker));
       const optimizer = AdamW.createSync({ w: { shape: [${SMALL}] } }, { threads: 3 });
       await optimizer.stepAsync();
-      const state = optimizer.stateDict();
       await workers[0].terminate();
-      const { code } = await optimizer.stepAsync().catch((error) => error);
       process.getBuiltinModule("worker_threads").Worker = class { constructor() { throw new Error("no more"); } };
-      optimizer.loadStateDict(state);
       const result = [await optimizer.stepAsync(), optimizer.step()].map(({ step }) => step);
-      console.log(JSON.stringify({ code, result, threads: optimizer.threads, warnings: warnings.length }));`;
-    const expected = { code: "ERR_WORKER", result: [2, 3], threads: 1, warnings: 1 };
-    expect(JSON.parse(await child(script))).toEqual(expected);
+      console.log(JSON.stringify({ result, threads: optimizer.threads, warnings }));`;
+    const warnings = [expect.stringMatching(/"threads": 3 asked for, steps run on one: Error: no more/)];
+    expect(JSON.parse(await child(script))).toEqual({ result: [2, 3], threads: 1, warnings });
   });
 });
 

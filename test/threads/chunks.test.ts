@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Program } from "../../src/kernels/program.js";
 import { type Kernels, NORM_BLOCK, UPDATE_ROWS } from "../../src/kernels/table.js";
-import { deal, headerLength, pulse, takeAll, workThrough } from "../../src/threads/protocol.js";
+import { controlLength, deal, pulse, takeAll, workThrough } from "../../src/threads/protocol.js";
 import { randomBits } from "../support/data.js";
 import { runs } from "../support/fuzz.js";
 
@@ -164,15 +164,15 @@ describe("shares", () => {
   it("every chunk is handed out once, to each in rising order, as long as one comes: 120 random schedules of up to 4 jobs", () => {
     fc.assert(
       fc.property(jobs, ({ threads, present, jobs, seed }) => {
-        const header = new Int32Array(new SharedArrayBuffer(4 * headerLength(threads)));
+        const control = new Int32Array(new SharedArrayBuffer(4 * controlLength(threads)));
         const next = randomBits(seed);
         for (const chunks of jobs) {
-          deal(header, threads, chunks);
+          deal(control, threads, chunks);
           // Some of the threads, and always the first.
           const active = Array.from({ length: threads }, (_, me) => me).filter((me) => me === 0 || (present >> me) & 1);
           const takers = active.map((me) => {
             const shares: [() => number, number][] = [];
-            workThrough(header, me, chunks, (take, end) => shares.push([take, end]));
+            workThrough(control, me, chunks, (take, end) => shares.push([take, end]));
             expect(shares.length).toBe(threads);
             return shares;
           });
@@ -182,9 +182,9 @@ describe("shares", () => {
           for (let busy = takers; busy.length > 0; busy = busy.filter((shares) => shares.length > 0)) {
             const shares = busy[next() % busy.length]!;
             const [take, end] = shares[0]!;
-            const before = pulse(header);
+            const before = pulse(control);
             const chunk = take();
-            if (pulse(header) === before) throw new Error("nothing shows that a chunk was asked for");
+            if (pulse(control) === before) throw new Error("nothing shows that a chunk was asked for");
             if (chunk >= end) {
               shares.shift();
               continue;
@@ -203,19 +203,19 @@ describe("shares", () => {
   it("after takeAll nothing is left, in the middle of any job: 120 random ones", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 9 }), fc.nat(100), fc.nat(50), (threads, chunks, taken) => {
-        const header = new Int32Array(new SharedArrayBuffer(4 * headerLength(threads)));
-        deal(header, threads, chunks);
+        const control = new Int32Array(new SharedArrayBuffer(4 * controlLength(threads)));
+        deal(control, threads, chunks);
         const left = () => {
           const all: number[] = [];
           for (let me = 0; me < threads; me++) {
-            workThrough(header, me, chunks, (take, end) => {
+            workThrough(control, me, chunks, (take, end) => {
               for (let chunk = take(); chunk < end && all.length < taken; chunk = take()) all.push(chunk);
             });
           }
           return all;
         };
         left();
-        takeAll(header);
+        takeAll(control);
         expect(left()).toEqual([]);
       }),
       AMOUNTS,

@@ -16,6 +16,8 @@ const REFUSED: Record<string, (optimizer: Optimizer) => unknown> = {
   stateDict: (optimizer) => optimizer.stateDict(),
   loadStateDict: (optimizer) => optimizer.loadStateDict({ state: {}, param_groups: [] }),
   zeroGrad: (optimizer) => optimizer.zeroGrad(),
+  setGrad: (optimizer) => optimizer.setGrad(optimizer.names[0]!, new Float32Array(1)),
+  sumOfSquares: (optimizer) => optimizer.sumOfSquares(),
   addParamGroup: (optimizer) => optimizer.addParamGroup({ params: { late: dyadic(5, 1) } }),
   "assigning lr": (optimizer) => {
     optimizer.paramGroups[0]!.lr = 9;
@@ -30,7 +32,7 @@ describe.each(["small", "large"] as const)("a %s model", (size) => {
     "on %i threads: while stepAsync runs every change is ERR_BUSY, and its result is its own",
     async (threads) => {
       const workers = new Workers();
-      const optimizer = workers.hire(() => AdamW.createSync(SIZES[size](), { threads }));
+      const optimizer = workers.spawn(() => AdamW.createSync(SIZES[size](), { threads }));
       const twin = AdamW.createSync(SIZES[size]());
       for (let n = 0; n < 3; n++) {
         fillAll([optimizer, twin], n, dyadic);
@@ -63,7 +65,7 @@ describe.each(["small", "large"] as const)("a %s model", (size) => {
 
   it.each([1, 3])("on %i threads: dispose() makes a stepAsync under way reject, once and for all", async (threads) => {
     const workers = new Workers();
-    const optimizer = workers.hire(() => AdamW.createSync(SIZES[size](), { threads }));
+    const optimizer = workers.spawn(() => AdamW.createSync(SIZES[size](), { threads }));
     const held = size === "large" && threads === 3;
     if (held) workers.next("Pause");
     const exits = workers.list.map((worker) => new Promise((resolve) => worker.once("exit", resolve)));
@@ -117,7 +119,7 @@ it("when dispose() has returned, nobody writes to the host's memory: 24 times in
 
 it("dispose() of an optimizer whose state was lost", async () => {
   const workers = new Workers();
-  const optimizer = workers.hire(() => AdamW.createSync(large(), { threads: 3 }));
+  const optimizer = workers.spawn(() => AdamW.createSync(large(), { threads: 3 }));
   workers.next("Throw");
   expectError(await caught(() => optimizer.stepAsync()), stateError("threads", "ERR_WORKER"));
   optimizer.dispose();

@@ -26,25 +26,25 @@ async function steps(all: AdamW[], from: number, count: number, when: string): P
 describe.each(KERNELS)("%s", (kernel) => {
   it("addParamGroup on 3 threads as on 1: memory that has room, that grows, more calls than before; old views stay", async () => {
     const workers = new Workers();
-    const threaded = workers.hire(() => AdamW.createSync(large(), { threads: 3, kernel }));
+    const threaded = workers.spawn(() => AdamW.createSync(large(), { threads: 3, kernel }));
     const all = [AdamW.createSync(large(), { kernel }), threaded];
     await steps(all, 1, 3, "before");
     const many = Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`m${i}`, dyadic(1 + (i % 9), i)]));
-    const additions: [string, ParamSet, hired: number][] = [
+    const additions: [string, ParamSet, spawned: number][] = [
       ["a few elements", { few: dyadic(7, 1) }, 2],
       ["nearly twice the memory", { much: dyadic(SMALL + 20001, 2) }, 0],
       ["300 tensors", many, 2],
     ];
-    for (const [what, params, hired] of additions) {
+    for (const [what, params, spawned] of additions) {
       const names = threaded.names;
       const old = names.map((name) => threaded.param(name));
       const bytes = threaded.memory.buffer.byteLength;
       const renewed = new Workers();
       for (const optimizer of all) {
-        renewed.hire(() => optimizer.addParamGroup({ params, amsgrad: what === "300 tensors", lr: 0.25 }));
+        renewed.spawn(() => optimizer.addParamGroup({ params, amsgrad: what === "300 tensors", lr: 0.25 }));
       }
       // In place of those whose program has become too small. Those that stay find the memory grown.
-      expect(renewed.list.length, what).toBe(hired);
+      expect(renewed.list.length, what).toBe(spawned);
       expect(threaded.threads).toBe(3);
       if (what === "nearly twice the memory") expect(threaded.memory.buffer.byteLength).toBeGreaterThan(bytes);
       names.forEach((name, i) => {
@@ -61,7 +61,7 @@ describe.each(KERNELS)("%s", (kernel) => {
 
 it("the workers whose program became too small end", async () => {
   const workers = new Workers();
-  const optimizer = workers.hire(() => AdamW.createSync({ a: dyadic(SMALL, 1) }, { threads: 3 }));
+  const optimizer = workers.spawn(() => AdamW.createSync({ a: dyadic(SMALL, 1) }, { threads: 3 }));
   const exits = Promise.all(workers.list.map((worker) => new Promise((resolve) => worker.once("exit", resolve))));
   optimizer.addParamGroup({ params: { b: dyadic(SMALL, 2) } });
   await exits;

@@ -59,7 +59,7 @@ it("9 threads for one element: an update and a sum of squares, 200 jobs of each 
     program.sumSquares(at.grad, 1);
     program.update(row, at, 1, false, Float32Array.of(0, 1, 0, 0, 1, 1, 1, 1, 1));
     if (n % 2) pool.run(kernels);
-    else await pool.runAsync();
+    else await pool.runAsync(kernels);
     expect([...view, program.total()]).toEqual([n - 3, 3, 3, 0, 7, 9]);
   }
   pool.close();

@@ -11,7 +11,7 @@ function block(milliseconds: number): void {
 
 it("step goes on without them, stepAsync waits for them, and 6 s of a blocked event loop count for nothing", async () => {
   const workers = new Workers();
-  const optimizer = workers.hire(() => AdamW.createSync(large(), { threads: 3 }), false);
+  const optimizer = workers.spawn(() => AdamW.createSync(large(), { threads: 3 }), false);
   const twin = AdamW.createSync(large());
   for (let n = 0; n < 3; n++) {
     fillAll([optimizer, twin], n, dyadic);
@@ -36,7 +36,7 @@ it("step goes on without them, stepAsync waits for them, and 6 s of a blocked ev
 
 it("a worker that is slow to leave one job does not sleep through the next, which is published meanwhile", async () => {
   const workers = new Workers();
-  const [optimizer, twin] = [workers.hire(() => AdamW.createSync(large(), { threads: 2 })), AdamW.createSync(large())];
+  const [optimizer, twin] = [workers.spawn(() => AdamW.createSync(large(), { threads: 2 })), AdamW.createSync(large())];
   for (let n = 0; n < 4; n++) {
     fillAll([optimizer, twin], n, dyadic);
     workers.next("Linger");
@@ -52,7 +52,7 @@ it("a worker that is slow to leave one job does not sleep through the next, whic
 
 it("workers that enter a job late, and the host that writes it slowly, do not meet: 80 clipped steps, as on one thread", async () => {
   const workers = new Workers();
-  const [optimizer, twin] = [workers.hire(() => AdamW.createSync(large(), { threads: 4 })), AdamW.createSync(large())];
+  const [optimizer, twin] = [workers.spawn(() => AdamW.createSync(large(), { threads: 4 })), AdamW.createSync(large())];
   fillAll([optimizer, twin], 1, dyadic);
   await optimizer.stepAsync();
   twin.step();

@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { setImmediate as turn } from "node:timers/promises";
 import type { Worker as NodeWorker, WorkerOptions } from "node:worker_threads";
-import { headerLength, INSIDE } from "../../src/threads/protocol.js";
+import { controlLength, INSIDE } from "../../src/threads/protocol.js";
 import { root } from "../support/root.js";
 
 /**
@@ -20,7 +20,7 @@ const IDLE = 3;
 const LEAD = `{
   const { control } = process.getBuiltinModule("node:worker_threads").workerData;
   if (control !== undefined) {
-    const first = ${headerLength(0)};
+    const first = ${controlLength(0)};
     const { add, load, notify, wait } = Atomics;
     wait(control, ${GATE}, 1);
     Atomics.add = (array, index, value) => {
@@ -51,9 +51,9 @@ const LEAD = `{
 const threads = process.getBuiltinModule("node:worker_threads");
 const { Worker: Original } = threads;
 const { add, store } = Atomics;
-const FIRST = headerLength(0);
-let hiring: Workers | undefined;
-/** For each pool's header whose workers these are. */
+const FIRST = controlLength(0);
+let spawning: Workers | undefined;
+/** For each pool's control words whose workers these are. */
 const pools = new WeakMap<ArrayBufferLike, Workers>();
 
 /** Workers under a test's control, in this process. */
@@ -63,17 +63,17 @@ export class Workers {
   /** Whether the caller, too, waits in `step` until a worker has arrived. */
   #escorted = false;
 
-  /** Makes an optimizer whose workers these are. @param starts false: the workers wait for `start` */
-  hire<T>(make: () => T, starts = true): T {
+  /** Calls what starts workers, so that these are the ones. @param starts false: they wait for `start` */
+  spawn<T>(make: () => T, starts = true): T {
     if (!starts) Atomics.store(this.#control, GATE, 1);
-    hiring = this;
-    threads.Worker = Hired;
+    spawning = this;
+    threads.Worker = Controlled;
     Atomics.add = escort;
     Atomics.store = delay;
     try {
       return make();
     } finally {
-      hiring = undefined;
+      spawning = undefined;
       threads.Worker = Original;
     }
   }
@@ -116,10 +116,10 @@ export class Workers {
   }
 }
 
-class Hired extends Original {
+class Controlled extends Original {
   constructor(script: string | URL, options: WorkerOptions = {}) {
-    super(...hiring!.launch(String(script), options));
-    hiring!.list.push(this);
+    super(...spawning!.launch(String(script), options));
+    spawning!.list.push(this);
   }
 }
 
@@ -133,11 +133,22 @@ const delay = ((array: Int32Array, index: number, value: number) => {
   return store(array, index, value);
 }) as typeof Atomics.store;
 
-/** What a script of the package's user prints, in a Node of its own. Rejects unless it ends by itself, in time and well. */
-export async function child(script: string, flags: readonly string[] = [], timeout = 30_000): Promise<string> {
-  const args = [...flags, "--input-type=module", "--eval", script];
+/**
+ * What a script of the package's user prints, in a Node of its own. Rejects unless it ends by itself, in time and well.
+ *
+ * @param descriptors how many files the process may have open; undefined: as many as this one
+ */
+export async function child(
+  script: string,
+  flags: readonly string[] = [],
+  timeout = 30_000,
+  descriptors?: number,
+): Promise<string> {
+  const node = [process.execPath, ...flags, "--input-type=module", "--eval", script];
+  const limit = descriptors === undefined ? "" : `ulimit -n ${descriptors} && `;
+  const args = ["-c", `${limit}exec "$0" "$@"`, ...node];
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, args, { cwd: root, timeout, killSignal: "SIGKILL" }, (error, stdout, stderr) => {
+    execFile("/bin/sh", args, { cwd: root, timeout, killSignal: "SIGKILL" }, (error, stdout, stderr) => {
       if (error === null) resolve(stdout.trim() + stderr.trim());
       else
         reject(new Error(`${error.killed ? `killed after ${timeout} ms: ` : ""}${error.message}\n${stdout}${stderr}`));

@@ -31,7 +31,7 @@ import {
   normBlocks,
   normOf,
   plan,
-  Step,
+  type Step,
   skip,
   writeSquares,
   writeUpdate,
@@ -50,12 +50,10 @@ const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for("Symbo
 export const EXCLUSIVELY: unique symbol = Symbol.for(`fused-adam ${VERSION} exclusively`);
 
 /** What an optimizer works with, and lets go of when it is disposed. */
-interface Resources extends Pick<Setup, "hyper" | "arena" | "foreign" | "memory"> {
+type Resources = Pick<Setup, "hyper" | "arena" | "foreign" | "memory"> & {
   readonly isCoupled: boolean;
   readonly runner: Runner;
-  /** The step under way, or the last one. */
-  readonly step: Step;
-}
+};
 
 /** Whether an optimizer's state is that of whole steps. */
 export interface Wholeness {
@@ -87,7 +85,7 @@ export abstract class Optimizer {
   protected constructor(setup: Setup, runner: Runner) {
     if (!(setup instanceof Setup)) failType("new", "create(params, options) or createSync(params, options)", setup);
     const { hyper, arena, foreign, memory, variant } = setup;
-    this.#resources = { hyper, arena, foreign, memory, runner, isCoupled: variant.coupled, step: new Step() };
+    this.#resources = { hyper, arena, foreign, memory, runner, isCoupled: variant.coupled };
     this.#add(setup.groups, setup.pointers);
     this.kernel = runner.kernels.kind;
     this.#threads = runner.threads;
@@ -189,8 +187,8 @@ export abstract class Optimizer {
   step(options?: StepOptions): StepResult {
     let state = this.#life.enter();
     try {
-      const { runner, isCoupled, step } = this.#resources!;
-      this.#begin(state, options);
+      const { runner, isCoupled } = this.#resources!;
+      const step = this.#begin(state, options);
       if (needsSquares(step.settings)) {
         writeSquares(runner.write(), step.groups, step.settings);
         runner.run(true);
@@ -215,8 +213,8 @@ export abstract class Optimizer {
   async stepAsync(options?: StepOptions): Promise<StepResult> {
     let state = this.#life.enter();
     try {
-      const { runner, isCoupled, step } = this.#resources!;
-      this.#begin(state, options);
+      const { runner, isCoupled } = this.#resources!;
+      const step = this.#begin(state, options);
       if (needsSquares(step.settings)) {
         await this.#life.wait(runner.ready());
         writeSquares(runner.write(), step.groups, step.settings);
@@ -337,13 +335,12 @@ export abstract class Optimizer {
   }
 
   /** Checks all there is to check of a step. */
-  #begin(state: AtRest, options: StepOptions | undefined): void {
-    const { runner, step } = this.#resources!;
+  #begin(state: AtRest, options: StepOptions | undefined): Step {
     const settings = readStep(options);
     this.#checkSkip(settings);
     checkWhole(state);
-    plan(step, this.#groups, settings);
-    runner.begin();
+    this.#resources!.runner.begin();
+    return plan(this.#groups, settings);
   }
 
   #checkSkip({ skip }: StepSettings): void {

@@ -18,19 +18,20 @@ import type { Group } from "./group.js";
 import { CONSTANTS, keepsZeros, stepConstants } from "./stepConstants.js";
 import type { Tensor } from "./tensor.js";
 
-/** A step that has been checked. An optimizer has one of these, and fills it anew: a small step takes 100 ns. */
-export class Step {
-  groups: readonly Group[] = [];
-  settings!: StepSettings;
+/** A step that has been checked. */
+export interface Step {
+  readonly groups: readonly Group[];
+  readonly settings: StepSettings;
   /** The learning rate of each group, unless all of its parameters are skipped. */
-  readonly lrs: number[] = [];
+  readonly lrs: readonly number[];
   /** The largest step count of any parameter, after the step. */
-  count = 0;
+  readonly count: number;
 }
 
 /** @throws Error `ERR_STEP_LIMIT`; TypeError, RangeError for a value of a schedule; whatever a schedule throws */
-export function plan(step: Step, groups: readonly Group[], settings: StepSettings): void {
+export function plan(groups: readonly Group[], settings: StepSettings): Step {
   const { skip } = settings;
+  const lrs = new Array<number>(groups.length);
   let count = 0;
   for (let i = 0; i < groups.length; i++) {
     const group = groups[i]!;
@@ -42,12 +43,10 @@ export function plan(step: Step, groups: readonly Group[], settings: StepSetting
       after = Math.max(after, skipped ? tensor.step : tensor.step + 1);
     }
     if (after > Number.MAX_SAFE_INTEGER) fail(Error, "ERR_STEP_LIMIT", "step", "a count up to 2^53 - 1", "one more");
-    if (active) step.lrs[i] = group.lrAt(after);
+    if (active) lrs[i] = group.lrAt(after);
     count = Math.max(count, after);
   }
-  step.groups = groups;
-  step.settings = settings;
-  step.count = count;
+  return { groups, settings, lrs, count };
 }
 
 /** Whether the norm of the gradients decides anything. */

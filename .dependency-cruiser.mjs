@@ -19,15 +19,18 @@ export const ROOMS = {
 
 /** What comes from elsewhere, and the only files that may import it. */
 const FROM_ELSEWHERE = {
-  "node:": [{ dependencyTypes: ["core"] }, "^src/(files/|(node|cli)\\.ts$)"],
+  "node:": [{ dependencyTypes: ["core"] }, "^src/(files/|(node|cli|index\\.node)\\.ts$)"],
   "@assemblyscript/loader": [{ path: "@assemblyscript/" }, "^src/kernels/loader\\.ts$"],
   "@tensorflow/tfjs-core": [{ path: "@tensorflow/" }, "^src/adapters/tfjs/"],
   "@jax-js/jax": [{ path: "@jax-js/" }, "^src/(adapters/jax/|jax\\.ts$)"],
 };
 
 const { exports, bin } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8"));
-const compiled = [...Object.values(exports).map((target) => target.import?.default), ...Object.values(bin)];
-const ENTRIES = compiled.flatMap((path) => path?.match(/^\.\/dist\/esm\/(\w+)\.js$/)?.[1] ?? []);
+const compiled = [
+  ...Object.values(exports).flatMap((target) => Object.values(target.import ?? {})),
+  ...Object.values(bin),
+];
+const ENTRIES = compiled.flatMap((path) => path.match(/^\.\/dist\/esm\/([\w.]+)\.js$/)?.[1] ?? []);
 
 const inside = (rooms) => `^src/(${rooms.join("|")})/`;
 const error = (name, comment, from, to) => ({ name, comment, severity: "error", from, to });

@@ -86,7 +86,7 @@ const formats = {
 };
 for (const [format, { type, flags }] of Object.entries(formats)) {
   run("typescript/bin/tsc", "-p", "tsconfig.build.json", "--outDir", `build/dist/${format}`, ...flags);
-  writeFileSync(`build/dist/${format}/package.json`, `${JSON.stringify({ type, sideEffects: false })}\n`);
+  writeFileSync(`build/dist/${format}/package.json`, `${JSON.stringify({ type, sideEffects: ["./index.node.js"] })}\n`);
 }
 
 rmSync("dist", { recursive: true, force: true });

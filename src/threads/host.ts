@@ -31,7 +31,16 @@ export interface Handlers {
 /** Ends a worker. Resolves once it cannot write any more, as far as the host tells. */
 export type Terminate = () => unknown;
 
-const node: typeof process.getBuiltinModule | undefined = globalThis.process?.getBuiltinModule;
+/** How to get Node's own modules. */
+type Load = typeof process.getBuiltinModule;
+
+/** Undefined where there are none: then workers are the web's. */
+let node: Load | undefined = globalThis.process?.getBuiltinModule;
+
+/** For a host that has Node's modules, but no way to ask for them. */
+export function provide(load: Load): void {
+  node ??= load;
+}
 
 /** How many threads run at once on this machine, as far as the host tells. */
 export function parallelism(): number {
@@ -54,7 +63,7 @@ export function spawn(assignment: Assignment, handlers: Handlers): Terminate {
   return node === undefined ? spawnOnWeb(assignment, handlers) : spawnInNode(node, assignment, handlers);
 }
 
-function spawnInNode(load: NonNullable<typeof node>, assignment: Assignment, handlers: Handlers): Terminate {
+function spawnInNode(load: Load, assignment: Assignment, handlers: Handlers): Terminate {
   const { Worker } = load("node:worker_threads");
   // Without the process's flags and variables: its --import and --loader are not for this script.
   const worker = new Worker(WORKER, { eval: true, workerData: assignment, execArgv: [], env: {} });

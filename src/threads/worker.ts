@@ -59,6 +59,9 @@ function serve({ memory, shared, threads, me, room, module }: Assignment, host: 
   }
 }
 
-const { parentPort, workerData } = globalThis.process?.getBuiltinModule?.("node:worker_threads") ?? {};
+// Node gives `require` to a worker's script that is text. A web worker has neither.
+const threads = "node:worker_threads";
+const { parentPort, workerData } =
+  globalThis.process?.getBuiltinModule?.(threads) ?? globalThis.require?.(threads) ?? {};
 if (parentPort) serve(workerData, parentPort);
 else addEventListener("message", ({ data }) => serve(data, globalThis), { once: true });

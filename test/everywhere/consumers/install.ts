@@ -31,9 +31,14 @@ export async function install(project: string, dir: string, tarball: string, nam
   await run("npm", ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline"], { cwd: dir });
 }
 
-/** Runs a script of the project's; what it prints. @throws if it fails or warns */
-export async function runScript(dir: string, script: string, ...flags: readonly string[]): Promise<string> {
-  const { stdout, stderr } = await run(process.execPath, [...flags, script], { cwd: dir });
+/** Runs a script of the project's; what it prints. @param node the path of another than this one @throws if it fails or warns */
+export async function runScript(
+  dir: string,
+  script: string,
+  flags: readonly string[] = [],
+  node = process.execPath,
+): Promise<string> {
+  const { stdout, stderr } = await run(node, [...flags, script], { cwd: dir });
   if (stderr !== "") throw new Error(stderr);
   return stdout;
 }

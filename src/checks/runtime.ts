@@ -2,14 +2,14 @@ import { RUNTIME_DEFAULTS, type Runtime } from "./defaults.js";
 import { failRange, failType } from "./errors.js";
 import { ADAM_KEYS } from "./hyper.js";
 import type { KernelChoice } from "./types.js";
-import { type Checks, checkCount, checkObject, optionReader } from "./values.js";
+import { type Checks, checkCount, checkObject, checkOneOf, optionReader } from "./values.js";
 
 /** More than any machine runs at once: whoever asks for more means something else. */
 const MOST_THREADS = 1024;
-const KERNELS = ["auto", "simd", "relaxed", "scalar"];
+const KERNELS: readonly KernelChoice[] = ["auto", "simd", "relaxed", "scalar"];
 
 const RUNTIME_CHECKS: Checks<Runtime> = {
-  kernel: checkKernel,
+  kernel: (label, value) => checkOneOf(label, value, KERNELS),
   threads: checkThreads,
   memory: checkMemory,
 };
@@ -23,13 +23,6 @@ export function readRuntime(options: object): Readonly<Runtime> {
 /** Checks the keys of an optimizer's options; values are checked when they are read. */
 export function checkOptions(options: unknown = {}): object {
   return checkObject("options", options, [...ADAM_KEYS, ...Object.keys(RUNTIME_CHECKS)]);
-}
-
-function checkKernel(label: string, value: unknown): KernelChoice {
-  const expected = `one of ${KERNELS.join(", ")}`;
-  if (typeof value !== "string") failType(label, expected, value);
-  if (!KERNELS.includes(value)) failRange(label, expected, value);
-  return value as KernelChoice;
 }
 
 function checkThreads(label: string, value: unknown): number | "auto" {

@@ -84,6 +84,13 @@ export function checkCount(label: string, value: unknown, least = 0): number {
   return number;
 }
 
+export function checkOneOf<T extends string>(label: string, value: unknown, words: readonly T[]): T {
+  const expected = `one of ${words.join(", ")}`;
+  if (typeof value !== "string") failType(label, expected, value);
+  if (!(words as readonly string[]).includes(value)) failRange(label, expected, value);
+  return value as T;
+}
+
 /** How each option of a kind is checked. */
 export type Checks<T> = { readonly [K in keyof T]: (label: string, value: unknown) => T[K] };
 

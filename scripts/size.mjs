@@ -8,7 +8,7 @@ const LOADER = "@assemblyscript/loader";
 const BUDGETS = [
   { entries: ["."], without: [LOADER], kilobytes: 16 },
   { entries: ["."], kilobytes: 17.5 },
-  { entries: ["./schedules"], kilobytes: 2 },
+  { entries: ["./schedules"], kilobytes: 2.75 },
   { entries: [".", "./checkpoint"], without: [LOADER], kilobytes: 21 },
   { entries: [".", "./node"], without: [LOADER], kilobytes: 21 },
   { entries: [".", "./tfjs"], without: [LOADER], kilobytes: 22 },

@@ -1,10 +1,10 @@
 /**
  * base^exponent for base >= 0 and exponent >= 0, of × and √ alone, which IEEE 754 fixes: `Math.pow` is
- * "implementation-approximated", and engines differ in its last bit. Within (exponent + 4) · 2^-52 of the power.
+ * "implementation-approximated", and engines differ in its last bit. Its relative error is at most (exponent + 3) · 2^-53.
  */
 export function power(base: number, exponent: number): number {
   const whole = Math.floor(exponent);
-  let result = root(base, exponent - whole);
+  let result = exponent > whole ? root(base, exponent - whole) : 1;
   let square = base;
   for (let rest = whole; rest > 0; rest = Math.floor(rest / 2)) {
     // 0, 1 and ∞ are their own squares.

@@ -1,5 +1,4 @@
 /** To and from the real PyTorch (Debian's python3-torch), by way of the very code that docs/checkpoints.md shows. */
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,26 +6,10 @@ import { Adam, AdamW } from "fused-adam";
 import { fromTorch, type TorchStateDict, toTorch } from "fused-adam/checkpoint";
 import { loadCheckpointFile, saveCheckpointFile } from "fused-adam/node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { everywhere, ranInVitest, unless } from "../support/host.js";
+import { unless } from "../support/host.js";
 import type { Optimizer } from "../support/model.js";
+import { noTorch, python } from "../support/python.js";
 import { recipe } from "./docs.js";
-
-const PYTHON = "/usr/bin/python3";
-
-function python(script: string, ...args: string[]): string {
-  const stdio: ["ignore", "pipe", "pipe"] = ["ignore", "pipe", "pipe"];
-  return execFileSync(PYTHON, ["-c", script, ...args], { encoding: "utf8", stdio });
-}
-
-function noTorch(): string | false {
-  if (everywhere) return ranInVitest("is about Python");
-  try {
-    python("import torch");
-    return false;
-  } catch {
-    return "needs Debian's python3-torch";
-  }
-}
 
 const SHAPES = { "layer.weight": [3, 4], "layer.bias": [3], scale: [] } as const;
 const NAMES = Object.keys(SHAPES) as (keyof typeof SHAPES)[];
@@ -200,7 +183,7 @@ describe.each(VARIANTS)("PyTorch's %s, amsgrad %s", unless(noTorch()), (kind, am
     ["theirs", "ours", "ours.json"].map((name) => join(folder, `${kind} ${name}`)) as [string, string, string];
   const run = (script: string) => {
     const text = `${SCRIPT}K, N = ${K}, ${N}\n${script}print(json.dumps(dumps))`;
-    return JSON.parse(python(text, kind, String(amsgrad), ...files())) as Dump[];
+    return JSON.parse(python(text, { args: [kind, String(amsgrad), ...files()] })) as Dump[];
   };
   let saved: Dump;
   let straight: Dump;

@@ -3,16 +3,15 @@
  * what the comments in it say. What cannot run here is in a table, with the reason; a block in neither fails.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { transformSync } from "esbuild";
 import { describe, expect, it } from "vitest";
+import { unless } from "../support/host.js";
 import { type Block, blocksOf, examples, PAGES } from "../support/markdown.js";
+import { noTorch, python } from "../support/python.js";
 import { root } from "../support/root.js";
 import { scratchInPackage } from "../support/scratch.js";
-
-const PYTHON = "/usr/bin/python3";
-const torch = existsSync(PYTHON) && runs(() => execFileSync(PYTHON, ["-c", "import torch"], { stdio: "ignore" }));
 
 /** Blocks with a name: which test takes it from the page and runs it where it belongs. */
 const TESTED: Record<string, string> = {
@@ -109,10 +108,10 @@ describe("TypeScript and JavaScript", () => {
   });
 });
 
-describe.skipIf(!torch)("Python, with Debian's python3-torch", () => {
+describe("Python, with Debian's python3-torch", unless(noTorch()), () => {
   it.each(of("python"))("%s runs, and prints what it says", (title, block) => {
     const folder = mkdtempSync(join(dir, "python-"));
-    const printed = execFileSync(PYTHON, ["-c", given(block)], { cwd: folder, encoding: "utf8" }).trim();
+    const printed = python(given(block), { cwd: folder }).trim();
     expect(printed, title).toBe(claimed(block.code, /^print\(.*\) {2}# (.*)$/gm));
   });
 });
@@ -166,15 +165,6 @@ describe("the rest", () => {
     expect(strange).toEqual([]);
   });
 });
-
-function runs(call: () => unknown): boolean {
-  try {
-    call();
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** What a command says when it fails. */
 function output(call: () => unknown): string {

@@ -107,7 +107,8 @@ def cases():
     ]
 
 
-def run(case, dtype):
+def run(case, dtype, steps=STEPS):
+    """The tensors after each of the steps, with their state, as they go on: (step, {name: (tensor, state)})."""
     tensors = {
         p["name"]: torch.tensor(initial_param(p["length"], p["seed"]), dtype=dtype, requires_grad=True)
         for g in case["groups"] for p in g["params"]
@@ -121,21 +122,19 @@ def run(case, dtype):
         )
         for g in case["groups"]
     ])
-    recorded = {}
-    for step in range(1, STEPS[-1] + 1):
+    for step in range(1, steps[-1] + 1):
         for g in case["groups"]:
             for p in g["params"]:
                 value = gradient(p["length"], p["seed"], step, case["gradients"])
                 tensors[p["name"]].grad = torch.tensor(value, dtype=dtype)
         optimizer.step()
-        if step in STEPS:
-            recorded[step] = {name: snapshot(t, optimizer.state[t]) for name, t in tensors.items()}
-    return recorded
+        if step in steps:
+            yield step, {name: (t.detach(), optimizer.state[t]) for name, t in tensors.items()}
 
 
 def snapshot(param, state):
     """Python floats: a float32 is widened, and repr of that comes back exactly from any JSON reader."""
-    values = {"param": param.detach().tolist()}
+    values = {"param": param.tolist()}
     for key in ["exp_avg", "exp_avg_sq", "max_exp_avg_sq"]:
         if key in state:
             values[key] = state[key].tolist()
@@ -160,11 +159,15 @@ def main():
         head = compact(case)[:-1]
         runs = []
         for name, dtype in [("float32", torch.float32), ("float64", torch.float64)]:
-            steps = ",\n".join(f'"{step}":{compact(values)}' for step, values in run(case, dtype).items())
+            steps = ",\n".join(
+                f'"{step}":{compact({key: snapshot(*found) for key, found in tensors.items()})}'
+                for step, tensors in run(case, dtype)
+            )
             runs.append(f'"{name}":{{\n{steps}}}')
         lines.append(f"{head},\n{','.join(runs)}}}")
     head = compact(dict(torch=torch.__version__, cpuCapability=capability(), steps=STEPS))[:-1]
     path.write_text(f'{head},"cases":[\n' + ",\n".join(lines) + "\n]}\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -32,6 +32,8 @@ function ask(mask: MaskFunction, { leaves, def }: Flat): boolean[] {
 /** One boolean for each leaf. */
 function spread(label: string, mask: unknown, def: JsTreeDef): boolean[] {
   if (typeof mask === "boolean") return new Array<boolean>(def.size).fill(mask);
+  // jax-js's own optax has these, and multiplies with them. Here the elements of an array share a decay.
+  if (mask instanceof JaxArray) failType(label, "a boolean for a whole array, not one for each of its elements", mask);
   const below = (child: (i: number) => unknown) =>
     def.childTreedefs.flatMap((childDef, i) => spread(label + stepTo(def, i), child(i), childDef));
 
@@ -45,7 +47,7 @@ function spread(label: string, mask: unknown, def: JsTreeDef): boolean[] {
     return below((i) => mask[i]);
   }
   const keys = keysOf(def);
-  if (!isRecord(mask) || mask instanceof JaxArray) failType(label, "a boolean or an object of them", mask);
+  if (!isRecord(mask)) failType(label, "a boolean or an object of them", mask);
   const unknown = Object.keys(mask).find((key) => !keys.includes(key));
   if (unknown !== undefined) {
     fail(RangeError, "ERR_SHAPE_MISMATCH", label, `the keys ${JSON.stringify(keys)}`, JSON.stringify(unknown));

@@ -13,8 +13,9 @@ import type { ArrayTree } from "./leaves.js";
 /** The hyper-parameters of `Adam` and `AdamW`, and options that concern trees and steps. */
 export interface TransformationOptions<Params extends ArrayTree = ArrayTree> extends AdamOptions {
   /**
-   * Which leaves decay: booleans in the structure of the parameters, where one may stand for all leaves below it; or a function
-   * from the parameters to such a tree, called when memory for the moments is set up. Default: all.
+   * Which leaves decay, as in Python's optax: booleans in the structure of the parameters, where one may stand for all below it; or
+   * a function from the parameters to such a tree, called when memory for the moments is set up. jax-js's own optax takes arrays instead, with
+   * a factor for each element: these are refused. Default: all.
    */
   readonly mask?: JsTree<boolean> | ((params: Params) => JsTree<boolean>) | undefined;
   /** Scale the gradients so that their L2 norm over the whole tree is at most this. Finite and >= 0. Default: none. */

@@ -157,12 +157,23 @@ describe("options", () => {
     [() => [true], typeError("mask(params)")],
     [(p: Params) => p, typeError("mask(params).w")],
     [() => ({ w: np.ones([3, 4]), layers: true }), typeError("mask(params).w")],
+    [{ w: np.ones([3, 4]), layers: true }, typeError("mask.w")],
+    [{ w: true, layers: np.ones([3]) }, typeError("mask.layers")],
+    [np.ones([3, 4]), typeError("mask")],
   ];
   it.each(MASKS)("mask %o, once the parameters are known", async (mask, expected) => {
     const optimizer = adamw({ mask: wrong<boolean>(mask) });
     const tried = params(1);
     expectError(await caught(() => optimizer.init(tried)), expected);
     expect(tree.leaves(tried as Tree).map(({ refCount }) => refCount)).toEqual([1, 1]);
+  });
+
+  it("a mask of arrays, as jax-js's own optax has them: the message says what to give instead", async () => {
+    const optimizer = adamw({ mask: wrong<boolean>({ w: np.ones([3, 4]), layers: true }) });
+    const error = (await caught(() => optimizer.init(params(1)))) as Error;
+    expect(error.message).toBe(
+      '"mask.w": expected a boolean for a whole array, not one for each of its elements, got an Array',
+    );
   });
 
   it("a mask that throws, and one that is asked for nothing, are themselves", async () => {

@@ -33,7 +33,9 @@ function ask(mask: MaskFunction, { leaves, def }: Flat): boolean[] {
 function spread(label: string, mask: unknown, def: JsTreeDef): boolean[] {
   if (typeof mask === "boolean") return new Array<boolean>(def.size).fill(mask);
   // jax-js's own optax has these, and multiplies with them. Here the elements of an array share a decay.
-  if (mask instanceof JaxArray) failType(label, "a boolean for a whole array, not one for each of its elements", mask);
+  if (mask instanceof JaxArray) {
+    fail(TypeError, "ERR_INVALID_TYPE", label, "a boolean, which holds for all elements of an array", "a jax-js Array");
+  }
   const below = (child: (i: number) => unknown) =>
     def.childTreedefs.flatMap((childDef, i) => spread(label + stepTo(def, i), child(i), childDef));
 

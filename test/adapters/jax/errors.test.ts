@@ -172,7 +172,7 @@ describe("options", () => {
     const optimizer = adamw({ mask: wrong<boolean>({ w: np.ones([3, 4]), layers: true }) });
     const error = (await caught(() => optimizer.init(params(1)))) as Error;
     expect(error.message).toBe(
-      '"mask.w": expected a boolean for a whole array, not one for each of its elements, got an Array',
+      '"mask.w": expected a boolean, which holds for all elements of an array, got a jax-js Array',
     );
   });
 

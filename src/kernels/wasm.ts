@@ -14,12 +14,15 @@ export interface Module {
 }
 
 const modules = new Map<string, Module>();
+/** The smallest module: magic and version. */
+const EMPTY = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
 
 /** The compiled module for this choice and memory, or undefined for the TypeScript kernels. Waits without blocking. */
 export async function compile(choice: KernelChoice, shared: boolean): Promise<Module | undefined> {
   const module = moduleFor(choice, shared);
   try {
     if (module !== undefined) module.compiled ??= await WebAssembly.compile(module.bytes);
+    if (module !== undefined) probe();
   } catch (cause) {
     return fallBack(choice, cause);
   }
@@ -31,10 +34,16 @@ export function compileSync(choice: KernelChoice, shared: boolean): Module | und
   const module = moduleFor(choice, shared);
   try {
     if (module !== undefined) module.compiled ??= new WebAssembly.Module(module.bytes);
+    if (module !== undefined) probe();
   } catch (cause) {
     return fallBack(choice, cause);
   }
   return module;
+}
+
+/** Throws where a policy forbids WebAssembly: WebKit compiles all the same, and refuses to instantiate. */
+function probe(): void {
+  new WebAssembly.Instance(new WebAssembly.Module(EMPTY));
 }
 
 /** Kernels over `memory`: the module's, or without one TypeScript's. */

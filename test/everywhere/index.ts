@@ -9,7 +9,7 @@ import { BROWSERS, missing, runInBrowser } from "./browsers.js";
 import { bundle, testFiles } from "./bundle.js";
 import type { Host } from "./engine/result.js";
 import { binaryOf, RUNTIMES } from "./engines.js";
-import { type Mode, PAGE_MODES, RUNTIME_MODES, VITEST_MODES } from "./modes.js";
+import { type Mode, PAGE_MODES } from "./modes.js";
 import { Report } from "./report.js";
 import { runInProcess } from "./runtimes.js";
 
@@ -46,9 +46,8 @@ async function inRuntime(runtime: (typeof RUNTIMES)[number]): Promise<void> {
   const engine = runtime.name;
   const binary = binaryOf(runtime);
   if ("missing" in binary) return report.addAbsent(engine, binary.missing);
-  const modes = runtime.from === undefined ? VITEST_MODES : RUNTIME_MODES;
   const isLeftOut = isAmong((brief && runtime.brief?.without) || []);
-  for (const { mode, host, file } of visitsOf(engine, modes)) {
+  for (const { mode, host, file } of visitsOf(engine, runtime.modes)) {
     const result = isLeftOut(file)
       ? { tests: [], skipped: runtime.brief?.why }
       : await runInProcess(runtime, binary.path, FOLDER, file, host);

@@ -35,6 +35,9 @@ export const VITEST_MODES: readonly Mode[] = [
   { ...WORKER, name: "worker", files: IN_RUNTIME_WORKERS },
 ];
 
+/** Slow: one instruction after the other is imitated. */
+export const ARM_MODES: readonly Mode[] = [{ ...MAIN, name: "main" }];
+
 const ISOLATION = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
 const policy = (...directives: string[]) => ({
   ...ISOLATION,

@@ -9,7 +9,7 @@ import type { Runtime } from "./engines.js";
 const LONGEST = 180_000;
 
 export async function runInProcess(
-  { flags }: Runtime,
+  { command = (path) => [path] }: Runtime,
   binary: string,
   folder: string,
   file: string,
@@ -18,7 +18,7 @@ export async function runInProcess(
   const scratch = mkdtempSync(`${folder}/run-`);
   const output = `${scratch}/result.json`;
   const job: Job = { bundle: `${folder}/${bundleOf(file)}`, output, host };
-  const { code, text } = await run(binary, [...flags, `${folder}/process.mjs`, JSON.stringify(job)]);
+  const { code, text } = await run([...command(binary), `${folder}/process.mjs`, JSON.stringify(job)]);
   try {
     const result: FileResult = JSON.parse(readFileSync(output, "utf8"));
     return code === 0 ? result : { ...result, error: result.error ?? `exit ${code}: ${text}` };
@@ -30,9 +30,9 @@ export async function runInProcess(
 }
 
 /** Until it ends by itself: a worker that keeps a process alive is an error too. */
-function run(binary: string, args: readonly string[]): Promise<{ code: number | string; text: string }> {
+function run([binary, ...args]: readonly string[]): Promise<{ code: number | string; text: string }> {
   return new Promise((resolve) => {
-    const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"], timeout: LONGEST, killSignal: "SIGKILL" });
+    const child = spawn(binary!, args, { stdio: ["ignore", "pipe", "pipe"], timeout: LONGEST, killSignal: "SIGKILL" });
     const end = () => child.kill("SIGKILL");
     process.on("exit", end);
     child.on("close", () => process.off("exit", end));

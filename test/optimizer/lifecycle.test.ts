@@ -3,7 +3,7 @@ import { runInNewContext } from "node:vm";
 import { AdamW, type LiveGroup, type StateDict } from "fused-adam";
 import { describe, expect, it } from "vitest";
 import { EXCLUSIVELY, type Optimizer as Internal } from "../../src/optimizer/optimizer.js";
-import { caught, expectError, sample, stateError, Twins, typeError, wrong } from "../support/api.js";
+import { caught, DISPOSE, expectError, sample, stateError, Twins, typeError, wrong } from "../support/api.js";
 import { dyadic, type Optimizer } from "../support/model.js";
 
 const busy = stateError("optimizer", "ERR_BUSY");
@@ -21,7 +21,7 @@ describe("calls within calls", () => {
     addParamGroup: (victim) => victim.addParamGroup({ params: { e: dyadic(50000, 1) } }),
     loadStateDict: (victim) => victim.loadStateDict(victim.stateDict()),
     dispose: (victim) => victim.dispose(),
-    "Symbol.dispose": (victim) => victim[Symbol.dispose](),
+    "Symbol.dispose": (victim) => victim[DISPOSE](),
     "assigning lr": (victim) => {
       victim.paramGroups[0]!.lr = 5;
     },
@@ -175,7 +175,7 @@ describe("after dispose", () => {
   };
 
   it.each(Object.entries(CALLS))("%s says so", async (what, call) => {
-    for (const method of ["dispose", Symbol.dispose] as const) {
+    for (const method of ["dispose", DISPOSE] as const) {
       const optimizer = sample();
       const [state, group] = [optimizer.stateDict(), optimizer.paramGroups[0]!];
       optimizer[method]();

@@ -4,8 +4,8 @@ import { runInNewContext } from "node:vm";
 import { Adam, AdamW, type StepOptions } from "fused-adam";
 import { describe, expect, it } from "vitest";
 import { FLUSH_EVERY } from "../reference.js";
-import { expectSamePrint, fingerprint } from "../support/api.js";
-import { expectSameBits } from "../support/bits.js";
+import { DISPOSE, expectSamePrint, fingerprint } from "../support/api.js";
+import { DISPOSE, expectSameBits } from "../support/bits.js";
 import { dyadic, Model, type Optimizer } from "../support/model.js";
 import { normOf } from "../support/norm.js";
 
@@ -458,7 +458,7 @@ describe("dispose", () => {
     }
     expect(() => kept.step()).toThrow(/dispos/);
     expect(kept.dispose()).toBe(undefined);
-    expect(kept[Symbol.dispose]()).toBe(undefined);
+    expect(kept[DISPOSE]()).toBe(undefined);
   });
 
   it("lets go of the memory, though the optimizer itself is still there", async () => {

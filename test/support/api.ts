@@ -152,6 +152,9 @@ export function floatsAt(memory: WebAssembly.Memory, offset: number, length: num
   return new Float32Array(memory.buffer, offset, length);
 }
 
+/** The key of what `using` calls, also where the host does not have it. */
+export const DISPOSE: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for("Symbol.dispose");
+
 /** A value that the types forbid. */
 export function wrong<T>(value: unknown): T {
   return value as T;

@@ -50,7 +50,8 @@ export async function runFile(file: string, host: Host, load: () => Promise<unkn
 function missingIn(error: unknown, file: string, host: Host): string | undefined {
   if (file.startsWith("test/everywhere/")) return undefined;
   const text = String(error);
-  const [, name] = /^ReferenceError: (SharedArrayBuffer|gc) is not defined$/.exec(text) ?? [];
+  const [, name] =
+    /^ReferenceError: (?:Can't find variable: )?(SharedArrayBuffer|gc)(?: is not defined)?$/.exec(text) ?? [];
   if (name !== undefined) return name;
   // Only what asks for a kernel by name, or compiles by itself, gets an error; "auto" falls back.
   if (!host.wasm && /can run "(simd|relaxed)", got a host that forbids compiling|^CompileError: /.test(text)) {

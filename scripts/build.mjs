@@ -1,5 +1,6 @@
-// Builds the package: assembly -> build/wasm -> src/generated/ -> dist/{esm,cjs,wasm}. With `--generate` only as far as src/ itself
-// needs it, and kernels only if their sources have changed.
+// Builds the package: the kernel table -> build/assembly -> build/wasm -> src/generated/ -> dist/{esm,cjs,wasm}. With `--generate`
+// only as far as src/ itself needs it, and kernels only if their sources have changed. With `--debug` only build/wasm/debug.*, which
+// docs/kernels.md says how to step through.
 import { execFileSync } from "node:child_process";
 import {
   cpSync,
@@ -14,25 +15,40 @@ import {
 } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { buildSync } from "esbuild";
+import { callingCode, exportsOf, readTable } from "./kernels.mjs";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const run = (script, ...args) =>
   execFileSync(process.execPath, [`node_modules/${script}`, ...args], { stdio: "inherit" });
-const asc = (config, target) => run("assemblyscript/bin/asc.js", "--config", config, "--target", target);
+const asc = (...args) => run("assemblyscript/bin/asc.js", ...args);
 
 /** Writes it if it is new, so that nothing that watches it is woken for nothing. */
-function generate(name, code) {
-  const [file, text] = [`src/generated/${name}.ts`, `// Made by scripts/build.mjs.\n${code}`];
+function write(file, text) {
   if (!existsSync(file) || readFileSync(file, "utf8") !== text) writeFileSync(file, text);
 }
+const generate = (name, code) => write(`src/generated/${name}.ts`, `// Made by scripts/build.mjs.\n${code}`);
 
-const { targets } = JSON.parse(readFileSync("asconfig.json", "utf8"));
-const modules = Object.keys(targets).filter((target) => target !== "debug");
+const EXPORTS = "build/assembly/index.ts";
+const table = await readTable(process.cwd());
+mkdirSync("build/assembly", { recursive: true });
+write(EXPORTS, exportsOf(table, "../../assembly"));
+if (process.argv.includes("--debug")) {
+  asc("--target", "debug");
+  process.exit();
+}
+
+const kinds = Object.keys(table.MODULES);
+const modules = kinds.flatMap((kind) => [
+  { name: kind, kind, target: "unshared" },
+  { name: `${kind}-shared`, kind, target: "shared" },
+]);
 
 const onlyGenerate = process.argv.includes("--generate");
 const changed = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
-const sources = ["asconfig.json", ...readdirSync("assembly").map((name) => `assembly/${name}`)];
-const isFresh = modules.every((name) => sources.every((path) => changed(path) < changed(`build/wasm/${name}.wasm`)));
+const sources = ["asconfig.json", EXPORTS, ...readdirSync("assembly").map((name) => `assembly/${name}`)];
+const isFresh = modules.every(({ name }) =>
+  sources.every((path) => changed(path) < changed(`build/wasm/${name}.wasm`)),
+);
 const compiles = !(onlyGenerate && isFresh);
 
 // Everything is made in build/ and moved when it is complete: whoever imports dist/ meanwhile finds the old or the new.
@@ -41,15 +57,17 @@ for (const dir of ["build/dist", ...(compiles ? ["build/wasm"] : [])]) rmSync(di
 for (const dir of ["build/wasm", "build/dist/wasm", "src/generated"]) mkdirSync(dir, { recursive: true });
 
 if (compiles) {
-  for (const name of modules) asc("asconfig.json", name);
-  asc("bench/assembly/asconfig.json", "passes");
+  for (const { name, kind, target } of modules) {
+    const features = table.MODULES[kind].features.join(",");
+    asc("--target", target, "--enable", features, "--outFile", `build/wasm/${name}.wasm`);
+  }
+  asc("--config", "bench/assembly/asconfig.json", "--target", "passes");
 }
+for (const { name } of modules) cpSync(`build/wasm/${name}.wasm`, `build/dist/wasm/${name}.wasm`);
 
 // Hex, not base64: the kernels resemble each other, and only a byte-aligned text lets brotli and gzip see that
 // (11 KB of module: 1.1 KB as hex, 1.9 KB as base64, after brotli).
 const hex = (name) => readFileSync(`build/wasm/${name}.wasm`).toString("hex");
-const kinds = modules.filter((name) => !name.endsWith("-shared"));
-for (const name of modules) cpSync(`build/wasm/${name}.wasm`, `build/dist/wasm/${name}.wasm`);
 
 // A module for shared memory differs in its import section only, so that section is all that is kept of it.
 const section = (name) => hex(name).match(/02..0103656e76066d656d6f727902(?:0000|0300808004)/)[0];
@@ -57,13 +75,21 @@ const [unshared, shared] = [section("simd"), section("simd-shared")];
 for (const kind of kinds) {
   if (hex(kind).replace(unshared, shared) !== hex(`${kind}-shared`))
     throw new Error(`${kind}-shared differs elsewhere`);
+  generate(kind, `export const HEX: string =\n  "${hex(kind)}";\n`);
 }
+const lazy = (kind) => table.MODULES[kind].lazy;
+const eager = kinds.filter((kind) => !lazy(kind));
+const imports = eager.map((kind) => `import { HEX as ${kind} } from "./${kind}.js";`);
+const loaders = kinds.filter(lazy).map((kind) => `${kind}: () => import("./${kind}.js")`);
 generate(
   "modules",
-  `export const MODULES = {\n${kinds.map((kind) => `  ${kind}: "${hex(kind)}",\n`).join("")}} as const;
+  `${imports.join("\n")}
+export const LOADED = { ${eager.join(", ")} };
+export const LOADERS = { ${loaders.join(", ")} };
 export const UNSHARED_IMPORT = "${unshared}";
 export const SHARED_IMPORT = "${shared}";\n`,
 );
+for (const [name, code] of Object.entries(callingCode(table))) generate(name, code);
 
 const { outputFiles } = buildSync({
   entryPoints: ["src/threads/worker.ts"],
@@ -73,7 +99,7 @@ const { outputFiles } = buildSync({
   target: "es2022",
   write: false,
 });
-generate("worker", `export const WORKER = ${JSON.stringify(outputFiles[0].text.trim())};\n`);
+generate("worker", `export const WORKER: string = ${JSON.stringify(outputFiles[0].text.trim())};\n`);
 
 const { version } = JSON.parse(readFileSync("package.json", "utf8"));
 generate("version", `export const VERSION = "${version}";\n`);

@@ -24,4 +24,5 @@ export type {
   StepResult,
   SumOptions,
 } from "./checks/types.js";
+export { preload } from "./kernels/preload.js";
 export { Adam, AdamW, type Optimizer } from "./optimizer/optimizer.js";

@@ -25,7 +25,9 @@ export function load_store(param: usize, grad: usize, expAvg: usize, expAvgSq: u
 // @ts-expect-error: decorator
 @inline
 function copy(param: usize, expAvg: usize, expAvgSq: usize, offset: usize): void {
-  const p = load<v128>(param, offset), m = load<v128>(expAvg, offset), v = load<v128>(expAvgSq, offset);
+  const p = load<v128>(param, offset);
+  const m = load<v128>(expAvg, offset);
+  const v = load<v128>(expAvgSq, offset);
   store<v128>(param, p, offset);
   store<v128>(expAvg, m, offset);
   store<v128>(expAvgSq, v, offset);
@@ -41,8 +43,10 @@ export function sqrt_div(values: usize, block: usize, length: usize): i32 {
   for (let done: usize = 0; done < length; done += block) {
     for (let i: usize = 0; i < block; i += 16) {
       const at = values + (i << 2);
-      const a = div(one, sqrt(load<v128>(at, 0))), b = div(one, sqrt(load<v128>(at, 16)));
-      const c = div(one, sqrt(load<v128>(at, 32))), d = div(one, sqrt(load<v128>(at, 48)));
+      const a = div(one, sqrt(load<v128>(at, 0)));
+      const b = div(one, sqrt(load<v128>(at, 16)));
+      const c = div(one, sqrt(load<v128>(at, 32)));
+      const d = div(one, sqrt(load<v128>(at, 48)));
       seen = or(or(seen, a), or(or(b, c), d));
     }
   }

@@ -29,9 +29,10 @@ export interface Runtime {
   kernel: KernelChoice;
   threads: number | "auto";
   memory: WebAssembly.Memory | undefined;
+  module: WebAssembly.Module | undefined;
 }
 
-export const RUNTIME_DEFAULTS: Readonly<Runtime> = { kernel: "auto", threads: 1, memory: undefined };
+export const RUNTIME_DEFAULTS: Readonly<Runtime> = { kernel: "auto", threads: 1, memory: undefined, module: undefined };
 
 /** `StepOptions`, complete and checked, except that names to skip are only known to be strings. */
 export interface StepSettings {

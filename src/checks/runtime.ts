@@ -12,6 +12,7 @@ const RUNTIME_CHECKS: Checks<Runtime> = {
   kernel: (label, value) => checkOneOf(label, value, KERNELS),
   threads: checkThreads,
   memory: checkMemory,
+  module: checkModule,
 };
 
 const read = optionReader(RUNTIME_CHECKS);
@@ -40,4 +41,13 @@ function checkMemory(label: string, value: unknown): WebAssembly.Memory {
     failType(label, "a WebAssembly.Memory", value);
   }
   return value as WebAssembly.Memory;
+}
+
+function checkModule(label: string, value: unknown): WebAssembly.Module {
+  try {
+    WebAssembly.Module.exports(value as WebAssembly.Module);
+  } catch {
+    failType(label, "a WebAssembly.Module", value);
+  }
+  return value as WebAssembly.Module;
 }

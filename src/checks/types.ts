@@ -76,7 +76,7 @@ export type KernelKind = "simd" | "relaxed" | "scalar";
 
 /** How steps run; all that is no hyper-parameter. What is left out, or `undefined`, has its default. */
 export interface RuntimeOptions {
-  /** Default "auto". */
+  /** Default "auto". "relaxed" is loaded when `create` is given it; `createSync` needs it loaded before, by `preload` or by `create`. */
   readonly kernel?: KernelChoice | undefined;
   /**
    * Threads a step may use, the caller's included: n starts n - 1 workers on shared memory. "auto": as many as the machine runs
@@ -86,6 +86,11 @@ export interface RuntimeOptions {
   readonly threads?: number | "auto" | undefined;
   /** Run on somebody else's linear memory; every parameter is then given as `ParamPointers`. */
   readonly memory?: WebAssembly.Memory | undefined;
+  /**
+   * A module of `fused-adam/wasm/` that the host has compiled, where it lets nobody compile bytes, or one compiled for debugging. It
+   * has to be for the `kernel` that is asked for ("auto": simd.wasm), and decides whether the optimizer's own memory is shared.
+   */
+  readonly module?: WebAssembly.Module | undefined;
 }
 
 /** What a step does besides the update. What is left out, or `undefined`, is not done. */

@@ -8,5 +8,8 @@ lowerShield();
 
 /** An instance over this memory. The loader adds to the imports it is given, and wraps every export: what runs are the instance's own. */
 export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): WebAssembly.Instance {
-  return instantiateSync(module, { env: { memory } }).instance;
+  const imports = { env: { memory } };
+  // What another realm has compiled, the loader would compile once more.
+  if (!(module instanceof WebAssembly.Module)) return new WebAssembly.Instance(module, imports);
+  return instantiateSync(module, imports).instance;
 }

@@ -73,7 +73,8 @@ export function momentsOf(options: RegionOptions): readonly Moment[] {
 /** The keys of all moments, whatever the options. */
 export const MOMENT_KEYS = REGIONS.flatMap(({ key }) => key ?? []);
 
-export const REGION_NAMES = REGIONS.map(({ name }) => name);
+type Names<Rows> = { readonly [I in keyof Rows]: Rows[I] extends { readonly name: infer Name } ? Name : never };
+export const REGION_NAMES = REGIONS.map(({ name }) => name) as readonly RegionName[] as Names<typeof REGIONS>;
 
 /** Byte offsets of one parameter's regions; NONE for a region that it does not have. */
 export type Pointers = Readonly<Record<RegionName, number>>;

@@ -1,6 +1,7 @@
 import type { Hyper, Runtime } from "../checks/defaults.js";
 import { readHyper } from "../checks/hyper.js";
 import { checkOptions, readRuntime } from "../checks/runtime.js";
+import { checkModule, type GivenModule } from "../kernels/given.js";
 import { compile, compileSync, kernelsOver, type Module } from "../kernels/wasm.js";
 import { Arena } from "../memory/arena.js";
 import { Foreign } from "../memory/foreign.js";
@@ -30,6 +31,8 @@ export class Setup {
   readonly arena: Arena | undefined;
   readonly foreign: Foreign | undefined;
   readonly threads: number;
+  /** The module to run on, if the host has compiled one. */
+  readonly #given: GivenModule | undefined;
 
   constructor(
     readonly variant: Variant,
@@ -40,26 +43,29 @@ export class Setup {
     this.runtime = readRuntime(checked);
     this.hyper = readHyper(checked, variant.defaults);
     this.groups = readGroups(params, this.hyper);
-    const { memory } = this.runtime;
+    const { kernel, memory, module, threads } = this.runtime;
     checkSources(this.groups, memory !== undefined);
     this.foreign = memory && new Foreign(memory);
     this.foreign?.check(this.groups);
-    this.threads = chooseThreads(this.runtime.threads, lengthOf(this.groups), memory);
-    this.arena = memory === undefined ? new Arena(Arena.bytes(this.groups), this.threads > 1) : undefined;
+    const given = module && checkModule(module, kernel, memory);
+    this.#given = given;
+    this.threads = chooseThreads(threads, lengthOf(this.groups), memory, given);
+    const shared = given?.shared ?? this.threads > 1;
+    this.arena = memory === undefined ? new Arena(Arena.bytes(this.groups), shared) : undefined;
     this.memory = memory ?? this.arena!.memory;
     this.pointers = this.groups.map((group) => placeGroup(group, this.arena));
   }
 
   async runner(): Promise<Runner> {
-    return this.#over(await compile(this.runtime.kernel, isShared(this.memory)));
+    return this.#over(this.#given ?? (await compile(this.runtime.kernel, isShared(this.memory))));
   }
 
   runnerSync(): Runner {
-    return this.#over(compileSync(this.runtime.kernel, isShared(this.memory)));
+    return this.#over(this.#given ?? compileSync(this.runtime.kernel, isShared(this.memory)));
   }
 
   #over(module: Module | undefined): Runner {
-    return new Runner(kernelsOver(this.memory, module), this.memory, module?.bytes, this.threads);
+    return new Runner(kernelsOver(this.memory, module), this.memory, module?.bytes ?? module?.compiled, this.threads);
   }
 }
 

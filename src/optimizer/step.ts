@@ -12,10 +12,11 @@
 import type { StepSettings } from "../checks/defaults.js";
 import { fail } from "../checks/errors.js";
 import type { StepResult } from "../checks/types.js";
+import { CONSTANT_COUNT } from "../generated/call.js";
 import type { Program } from "../kernels/program.js";
 import { FLUSH_EVERY, NORM_BLOCK, rowOf } from "../kernels/table.js";
 import type { Group } from "./group.js";
-import { CONSTANTS, keepsZeros, stepConstants } from "./stepConstants.js";
+import { keepsZeros, stepConstants } from "./stepConstants.js";
 import type { Tensor } from "./tensor.js";
 
 /** A step that has been checked. */
@@ -90,7 +91,7 @@ export function writeUpdate(program: Program, { groups, settings, lrs }: Step, c
 }
 
 /** Of the update that is being written. */
-const constants = new Float32Array(CONSTANTS);
+const constants = new Float32Array(CONSTANT_COUNT);
 
 function writeGroup(
   program: Program,
@@ -102,8 +103,8 @@ function writeGroup(
 ): void {
   const coupled = isCoupled && hyper.weightDecay !== 0;
   const signed = hyper.maximize ? -factor : factor;
-  const gradient = zeroGrad ? "zeroing" : Math.fround(signed) === 1 ? "" : "scaled";
-  const row = rowOf(coupled ? "adam" : "adamw", hyper.amsgrad, gradient);
+  const gradient = zeroGrad ? "zeroing" : Math.fround(signed) === 1 ? "plain" : "scaled";
+  const row = rowOf(coupled ? "l2" : "decoupled", hyper.amsgrad, gradient);
 
   for (let next = 0; next < tensors.length; ) {
     const first = tensors[next++]!;

@@ -1,19 +1,32 @@
 import type { Hyper } from "../checks/defaults.js";
-import { oneMinusPower } from "./power.js";
+import * as CONSTANT from "../generated/constants.js";
 
-/** How many constants a kernel takes, in the order `stepConstants` writes them and `UpdateKernel` names them. */
-export const CONSTANTS = 9;
-
-/** 1 - β^t for t = 1, 2, …; 1 without bias correction. */
+/**
+ * 1 − β^t for t = 1, 2, …; 1 without bias correction.
+ *
+ * Square and multiply on what powers of β lack to 1: 1 − (1 − a)(1 − b) = a + b − ab. Nothing cancels, so even for β close to 1
+ * all but the last bits are right (test/optimizer/float64.test.ts has the bound), and every operation is fixed by IEEE 754,
+ * which `Math.pow` is not: engines differ in its last bit, and a bias correction made of it would differ in float32 now and then.
+ */
 export function biasCorrection(beta: number, step: number, enabled: boolean): number {
-  return enabled ? oneMinusPower(beta, step) : 1;
+  if (!enabled) return 1;
+  /** 1 − β^(2^k), for bit k of the step. */
+  let square = 1 - beta;
+  // β^t is below e^-40, which is less than half of what 1 can lack in float64.
+  if (step * square > 40) return 1;
+  let result = 0;
+  for (let rest = step; rest > 0; rest = Math.floor(rest / 2)) {
+    if (rest % 2 === 1) result += square - result * square;
+    square += square - square * square;
+  }
+  return result;
 }
 
 /**
  * The constants of one step of one parameter, formed in float64 from the step t (already incremented) and narrowed to
  * float32 once, by storing them. Nothing is carried over from the step before.
  *
- * @param out gets `CONSTANTS` values
+ * @param out gets one value for each of `CONSTANTS`
  * @param coupled L2: `decay` is λ itself; otherwise it is 1 − lr·λ
  * @param gradFactor clip / gradScale, negated to ascend
  */
@@ -28,29 +41,27 @@ export function stepConstants(
   // Not by destructuring, which asks for an iterator: 5 ns of a step that takes 100.
   const beta1 = hyper.betas[0];
   const beta2 = hyper.betas[1];
-  out[0] = beta1;
-  out[1] = 1 - beta1;
-  out[2] = beta2;
-  out[3] = 1 - beta2;
-  out[4] = lr / biasCorrection(beta1, step, hyper.biasCorrection);
-  out[5] = 1 / Math.sqrt(biasCorrection(beta2, step, hyper.biasCorrection));
-  out[6] = hyper.eps;
-  out[7] = coupled ? hyper.weightDecay : 1 - lr * hyper.weightDecay;
-  out[8] = gradFactor;
+  out[CONSTANT.beta1] = beta1;
+  out[CONSTANT.oneMinusBeta1] = 1 - beta1;
+  out[CONSTANT.beta2] = beta2;
+  out[CONSTANT.oneMinusBeta2] = 1 - beta2;
+  out[CONSTANT.stepSize] = lr / biasCorrection(beta1, step, hyper.biasCorrection);
+  out[CONSTANT.rsqrtBiasCorrection2] = 1 / Math.sqrt(biasCorrection(beta2, step, hyper.biasCorrection));
+  out[CONSTANT.eps] = hyper.eps;
+  out[CONSTANT.decay] = coupled ? hyper.weightDecay : 1 - lr * hyper.weightDecay;
+  out[CONSTANT.gradFactor] = gradFactor;
 }
 
 /** Whether an update of zeros leaves +0, so that a kernel may run over padding: no 0/0, no 0·∞, no decay that turns signs. */
 export function keepsZeros(constants: Float32Array): boolean {
-  const stepSize = constants[4];
-  const eps = constants[6]!;
-  const decay = constants[7]!;
-  const gradFactor = constants[8];
+  const eps = constants[CONSTANT.eps]!;
+  const decay = constants[CONSTANT.decay]!;
   return (
     eps > 0 &&
     decay >= 0 &&
     eps < Infinity &&
     decay < Infinity &&
-    Number.isFinite(stepSize) &&
-    Number.isFinite(gradFactor)
+    Number.isFinite(constants[CONSTANT.stepSize]) &&
+    Number.isFinite(constants[CONSTANT.gradFactor])
   );
 }

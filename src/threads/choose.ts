@@ -1,4 +1,5 @@
 import { warnOnce } from "../checks/warn.js";
+import type { GivenModule } from "../kernels/given.js";
 import { isShared } from "../memory/shared.js";
 import { parallelism, whyAlone } from "./host.js";
 
@@ -12,15 +13,26 @@ export const SMALL = 65536;
 /** The most that "auto" takes: from a few cores on, memory sets the pace. */
 const AUTO = 8;
 
-/** How many threads an optimizer of so many elements gets. @param memory the host's, if it is not the optimizer's own */
+/**
+ * How many threads an optimizer of so many elements gets.
+ *
+ * @param memory the host's, if it is not the optimizer's own
+ * @param module the host's, if it has compiled one
+ */
 export function chooseThreads(
   asked: number | "auto",
   elements: number,
   memory: WebAssembly.Memory | undefined,
+  module: GivenModule | undefined,
 ): number {
   const threads = asked !== "auto" ? asked : elements < SMALL ? 1 : Math.min(AUTO, parallelism());
   if (threads === 1) return 1;
-  const reason = memory !== undefined && !isShared(memory) ? "options.memory is not shared" : whyAlone();
+  const reason =
+    memory !== undefined && !isShared(memory)
+      ? "options.memory is not shared"
+      : module?.shared === false
+        ? "options.module is not for shared memory"
+        : whyAlone();
   if (reason === undefined) return threads;
   warnAlone(asked, reason);
   return 1;

@@ -12,8 +12,8 @@ export interface Assignment {
   readonly me: number;
   /** How many calls the program has room for. */
   readonly room: number;
-  /** Bytes of a module for shared memory; none: TypeScript's kernels. */
-  readonly module: Uint8Array<ArrayBuffer> | undefined;
+  /** A module for shared memory, or its bytes; none: TypeScript's kernels. */
+  readonly module: Uint8Array<ArrayBuffer> | WebAssembly.Module | undefined;
 }
 
 /** What is called when something happens to a worker. */

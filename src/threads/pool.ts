@@ -1,7 +1,7 @@
 import { fail } from "../checks/errors.js";
 import { Program } from "../kernels/program.js";
 import { type Kernels, NORM_BLOCK } from "../kernels/table.js";
-import { spawn, type Terminate } from "./host.js";
+import { type Assignment, spawn, type Terminate } from "./host.js";
 import {
   controlLength,
   DONE,
@@ -64,7 +64,7 @@ export class Pool {
   constructor(
     readonly threads: number,
     memory: WebAssembly.Memory,
-    module: Uint8Array<ArrayBuffer> | undefined,
+    module: Assignment["module"],
     room: number,
     sums: number,
   ) {

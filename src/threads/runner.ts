@@ -1,6 +1,7 @@
 import { Program } from "../kernels/program.js";
 import type { Kernels } from "../kernels/table.js";
 import { SMALL, warnAlone } from "./choose.js";
+import type { Assignment } from "./host.js";
 import { Pool } from "./pool.js";
 import { mayBlock } from "./protocol.js";
 
@@ -30,7 +31,7 @@ export class Runner {
   constructor(
     readonly kernels: Kernels,
     readonly memory: WebAssembly.Memory,
-    readonly module: Uint8Array<ArrayBuffer> | undefined,
+    readonly module: Assignment["module"],
     threads: number,
   ) {
     this.threads = threads;

@@ -1,6 +1,6 @@
 /** What a worker runs. scripts/build.mjs makes it one self-contained script, which src/generated/worker.ts holds as text. */
 
-import { Program } from "../kernels/program.js";
+import { Calls } from "../kernels/calls.js";
 import { scalarKernels } from "../kernels/scalar.js";
 import { type KernelExports, kernelsFrom } from "../kernels/table.js";
 import type { Assignment } from "./host.js";
@@ -28,10 +28,10 @@ function serve({ memory, shared, threads, me, room, module }: Assignment, host: 
   const kernels =
     module === undefined
       ? scalarKernels(memory)
-      : kernelsFrom("simd", new WebAssembly.Instance(new WebAssembly.Module(module), imports).exports as KernelExports);
+      : kernelsFrom("simd", new WebAssembly.Instance(compiled(module), imports).exports as KernelExports);
   const length = controlLength(threads);
   const control = new Int32Array(shared, 0, length);
-  const program = new Program(shared, length, room);
+  const calls = new Calls(shared, length, room);
   host.postMessage(STARTED);
   for (let job = 0; ; ) {
     waitFor(control, JOB, job);
@@ -44,7 +44,7 @@ function serve({ memory, shared, threads, me, room, module }: Assignment, host: 
         // If another thread has grown the memory, `memory.buffer` shows it only after this one has grown it, too.
         if (module === undefined) memory.grow(0);
         const size = Atomics.load(control, SIZE);
-        workThrough(control, me, chunks, (take, end) => program.runChunks(kernels, size, take, end));
+        workThrough(control, me, chunks, (take, end) => calls.runChunks(kernels, size, take, end));
         Atomics.add(control, DONE, 1);
       }
     } catch (error) {
@@ -57,6 +57,10 @@ function serve({ memory, shared, threads, me, room, module }: Assignment, host: 
       if (Atomics.load(control, POST) !== 0) host.postMessage(LEFT);
     }
   }
+}
+
+function compiled(module: NonNullable<Assignment["module"]>): WebAssembly.Module {
+  return "byteLength" in module ? new WebAssembly.Module(module) : module;
 }
 
 // Node gives `require` to a worker's script that is text. A web worker has neither.

@@ -276,7 +276,7 @@ test("that relaxed kernels were used is recorded", unless(notBuilt, noNodeOption
   const script = `
     import { AdamW } from "fused-adam";
     import { encodeCheckpoint } from "fused-adam/checkpoint";
-    const optimizer = AdamW.createSync({ w: new Float32Array(3) }, { kernel: "relaxed" });
+    const optimizer = await AdamW.create({ w: new Float32Array(3) }, { kernel: "relaxed" });
     process.stdout.write(encodeCheckpoint(optimizer));
   `;
   const flags = Number(process.versions.node.split(".")[0]) < 22 ? ["--experimental-wasm-relaxed-simd"] : [];

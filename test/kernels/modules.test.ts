@@ -33,7 +33,7 @@ const CONSTANTS = [0.9, 1 - 0.9, 0.999, 1 - 0.999, 0.01 / (1 - 0.9), 1 / Math.sq
   Math.fround,
 );
 
-const AMSGRAD_ROW = UPDATE_ROWS.findIndex((row) => row.name === "adamw_amsgrad");
+const AMSGRAD_ROW = UPDATE_ROWS.findIndex((row) => row.name === "decoupled_amsgrad");
 
 function shifts(k: number): number {
   return (5 * k + 1) % 16;

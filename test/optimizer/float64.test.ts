@@ -7,7 +7,7 @@ import { describe, expect, it } from "vitest";
 import { biasCorrection, stepConstants } from "../../src/optimizer/stepConstants.js";
 import { exactPower, type ReferenceOptions } from "../reference.js";
 import { type Reference64State, reference64Step } from "../reference64.js";
-import { bigPower } from "../support/bigPower.js";
+import { oneMinusBigPower } from "../support/bigPower.js";
 import { randomBits } from "../support/data.js";
 
 const LENGTH = 53;
@@ -177,26 +177,30 @@ describe("the bias correction 1 - beta^t", () => {
     ...[1 - 2 ** -20, 1 - 2 ** -40, 1 - 2 ** -53, 2 ** -30, 1e-10, 1e-300, 5e-324],
   ];
 
-  it("is 1 minus the correctly rounded power, bit for bit: 22 betas, every t to 100 and every 97th to 3,000", () => {
-    const steps = [
-      ...Array.from({ length: 100 }, (_, i) => i + 1),
-      ...Array.from({ length: 30 }, (_, i) => 97 * i + 149),
-    ];
-    for (const beta of betas) {
-      for (const t of steps) expect(biasCorrection(beta, t, true), `${beta}^${t}`).toBe(1 - exactPower(beta, t));
-    }
-  });
+  const close = [1e-6, 1e-8, 1e-9, 1e-10, 1e-12, 1e-14, 2 ** -52, 2 ** -50].map((x) => 1 - x);
+  const next = randomBits(5);
+  const random = Array.from({ length: 200 }, (_, i) => 1 - (next() / 2 ** 32) * 10 ** -(i % 8));
 
-  it("and from there to t = 2^53 - 1: around every power of two and between", () => {
-    const close = [1e-6, 1e-8, 1e-9, 1e-10, 1e-12, 1e-14, 2 ** -52, 2 ** -50].map((x) => 1 - x);
-    expect(bigPower(0.999, 3000)).toBe(exactPower(0.999, 3000));
-    for (const beta of [...betas, ...close]) {
-      for (let k = 1; k <= 53; k++) {
+  /** Relative error in units of 2^-53, against 1 − β^t rounded once from 400 bits. */
+  function error(beta: number, t: number): number {
+    const expected = oneMinusBigPower(beta, t);
+    return (Math.abs(biasCorrection(beta, t, true) - expected) / expected) * 2 ** 53;
+  }
+
+  it("is 1 − β^t with a relative error of at most 10 · 2^-53: 230 betas up to 1 - 2^-53, every t to 100, and from there to 2^53 - 1", () => {
+    // 7.6 at most in a search over more than these.
+    for (const beta of [...betas, ...close, ...random]) {
+      for (let t = 1; t <= 100; t++) expect(error(beta, t), `${beta}^${t}`).toBeLessThanOrEqual(10);
+      for (let k = 7; k <= 53; k++) {
         for (const t of [2 ** (k - 1), Math.floor(1.37 * 2 ** (k - 1)), 2 ** k - 1]) {
-          expect(biasCorrection(beta, t, true), `${beta}^${t}`).toBe(1 - bigPower(beta, t));
+          expect(error(beta, t), `${beta}^${t}`).toBeLessThanOrEqual(10);
         }
       }
     }
+  });
+
+  it("at t = 1 is 1 − β", () => {
+    for (const beta of [...betas, ...close, ...random]) expect(biasCorrection(beta, 1, true)).toBe(1 - beta);
   });
 
   it("has settled at exactly 1 once beta^t is under half an ulp, and is 1 throughout where it is switched off", () => {
@@ -205,14 +209,6 @@ describe("the bias correction 1 - beta^t", () => {
     }
     expect(biasCorrection(0.999, 10_000, true)).toBeLessThan(1);
     for (const beta of betas) for (const t of [1, 2, 1000]) expect(biasCorrection(beta, t, false)).toBe(1);
-  });
-
-  it("depends on nothing that was asked before: 300 betas, twice, in other orders", () => {
-    const many = Array.from({ length: 300 }, (_, i) => (i + 1) / 301);
-    const forth = many.map((beta) => biasCorrection(beta, 7, true));
-    const back = many.toReversed().map((beta) => biasCorrection(beta, 7, true));
-    expect(back.toReversed()).toEqual(forth);
-    expect(forth).toEqual(many.map((beta) => 1 - exactPower(beta, 7)));
   });
 });
 

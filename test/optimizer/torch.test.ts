@@ -2,7 +2,7 @@
  * Against what the real torch.optim.Adam and AdamW did (test/torch/README.md): every recorded parameter and moment
  * after 1, 2, 10, 100 and 1,000 steps, through the public API.
  */
-import { Adam, AdamW, type ParamGroup } from "fused-adam";
+import { Adam, AdamW, type ParamGroup, preload } from "fused-adam";
 import { describe, expect, it } from "vitest";
 import { expectSameBits } from "../support/bits.js";
 import { enableRelaxed, type RawKind } from "../support/wasm.js";
@@ -72,6 +72,7 @@ function run(golden: GoldenCase, kernel: RawKind): Snapshot[] {
 
 const EXACT = ["simd", "scalar"] as const;
 const KERNELS: readonly RawKind[] = enableRelaxed() ? [...EXACT, "relaxed"] : EXACT;
+if (KERNELS.includes("relaxed")) await preload({ kernel: "relaxed" });
 const runs = KERNELS.flatMap((kernel) =>
   goldens.cases.map((golden) => [`${kernel}: ${golden.name}`, run(golden, kernel)] as const),
 );

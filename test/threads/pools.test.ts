@@ -51,7 +51,7 @@ it("9 threads for one element: an update and a sum of squares, 200 jobs of each 
   const { program } = pool;
   const at = { param: 1024, grad: 1028, expAvg: 1032, expAvgSq: 1036, maxExpAvgSq: -1 };
   const view = new Float32Array(memory.buffer, 1024, 5);
-  const row = UPDATE_ROWS.findIndex(({ name }) => name === "adamw");
+  const row = UPDATE_ROWS.findIndex(({ name }) => name === "decoupled");
   for (let n = 1; n <= 400; n++) {
     // m = 0·m + 1·grad, v = 1·v + 0, so the parameter moves by 1·m / (√v·1 + 1).
     view.set([n, 3, 0, 0, 7]);

@@ -1,0 +1,25 @@
+import { LOADED, LOADERS, SHARED_IMPORT, UNSHARED_IMPORT } from "../generated/modules.js";
+import type { MODULES } from "./table.js";
+
+export type ModuleKind = keyof typeof MODULES;
+
+/** The modules' bytes as hexadecimal digits, as far as they are here. */
+const texts: { [K in ModuleKind]?: string } = { ...LOADED };
+
+export function isLoaded(kind: ModuleKind): boolean {
+  return texts[kind] !== undefined;
+}
+
+/** Fetches a module that bundles keep apart; afterwards it is loaded. */
+export async function load(kind: ModuleKind): Promise<void> {
+  if (kind in LOADERS) texts[kind] ??= (await LOADERS[kind as keyof typeof LOADERS]()).HEX;
+}
+
+/** The bytes of a module that is loaded. One for shared memory differs in nothing but the memory it imports; the build sees to that. */
+export function bytesOf(kind: ModuleKind, shared: boolean): Uint8Array<ArrayBuffer> {
+  const text = texts[kind]!;
+  const hex = shared ? text.replace(UNSHARED_IMPORT, SHARED_IMPORT) : text;
+  const bytes = new Uint8Array(hex.length / 2);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16);
+  return bytes;
+}

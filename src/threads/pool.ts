@@ -109,13 +109,15 @@ export class Pool {
     this.#takePart(kernels, this.threads - 1);
     Atomics.store(control, OPEN, 0);
     const watchdog = new Watchdog(control);
+    let areOut = false;
     for (;;) {
       const left = Atomics.load(control, LEFT);
-      if (Atomics.load(control, INSIDE) === 0) break;
+      areOut = Atomics.load(control, INSIDE) === 0;
+      if (areOut) break;
       waitFor(control, LEFT, left, POLL_MS);
       if (this.#isStalled(watchdog)) break;
     }
-    if (this.#isComplete()) return true;
+    if (this.#isComplete(areOut)) return true;
     this.close();
     // Nobody changes the word, so this only lets time pass: a worker that is still inside finishes one chunk at most.
     Atomics.wait(control, POST, 0, POLL_MS);
@@ -137,9 +139,9 @@ export class Pool {
     await this.#while(() => isInside() || isUndone());
     if (this.#isClosed) return false;
     Atomics.store(control, OPEN, 0);
-    await this.#while(isInside);
+    const areOut = await this.#while(isInside);
     if (this.#isClosed) return false;
-    if (this.#isComplete()) {
+    if (this.#isComplete(areOut)) {
       if (Atomics.load(control, DONE) === 0) this.#takePart(kernels, 0);
       return true;
     }
@@ -226,11 +228,15 @@ export class Pool {
     workThrough(this.#control, me, program.chunks(size), (take, end) => program.runChunks(kernels, size, take, end));
   }
 
-  /** Of a job that is closed: whether every chunk that was taken has been done. */
-  #isComplete(): boolean {
+  /**
+   * Of a job that is closed: whether every chunk that was taken has been done.
+   *
+   * @param areOut whether nobody has been inside since it was closed, for a moment at least: who enters later finds it closed
+   */
+  #isComplete(areOut: boolean): boolean {
     const error = readFailure(this.#control);
     if (error !== undefined) this.#fail(`a worker that threw ${error}`);
-    return error === undefined && Atomics.load(this.#control, INSIDE) === 0;
+    return error === undefined && areOut;
   }
 
   /** Closes the job that is open and leaves no chunk to be taken. Workers that have one finish it. */
@@ -248,13 +254,13 @@ export class Pool {
     return this.#terminate.splice(0).map((terminate) => terminate());
   }
 
-  /** Waits until `isBusy` returns false, or the job makes no progress. */
-  async #while(isBusy: () => boolean): Promise<void> {
+  /** Waits until `isBusy` returns false, or the job makes no progress. @returns whether it has returned false */
+  async #while(isBusy: () => boolean): Promise<boolean> {
     const watchdog = new Watchdog(this.#control);
     for (;;) {
       const left = Atomics.load(this.#control, LEFT);
-      if (this.#isClosed || !isBusy()) return;
-      if (!(await this.#event(left)) && this.#isStalled(watchdog)) return;
+      if (!isBusy()) return true;
+      if (this.#isClosed || (!(await this.#event(left)) && this.#isStalled(watchdog))) return false;
     }
   }
 

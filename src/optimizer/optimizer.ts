@@ -39,40 +39,41 @@ import {
 } from "./step.js";
 import type { Tensor } from "./tensor.js";
 
-/** `Symbol.dispose`, also where the host lacks it but the helper of a transpiled `using` looks for it. */
+/** `Symbol.dispose`; where the host has none, the symbol that a compiled `using` statement looks for. */
 const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for("Symbol.dispose");
 
 /**
- * Key of the method by which this package's other entry points reach an optimizer's tensors. Registered, for a program may hold the
- * package twice, as ESM and CommonJS or bundled into two libraries; with the version, for only these two are sure to fit together.
+ * Key of the method by which this package's other entry points reach an optimizer's tensors. It is in the global registry of symbols,
+ * because a program may contain the package twice, as ESM and CommonJS or bundled into two libraries. It names the version, because
+ * only copies of one version are sure to fit together.
  * @internal
  */
 export const EXCLUSIVELY: unique symbol = Symbol.for(`fused-adam ${VERSION} exclusively`);
 
-/** What an optimizer works with, and lets go of when it is disposed. */
+/** What an optimizer works with until it is disposed. */
 type Resources = Pick<Setup, "hyper" | "arena" | "foreign" | "memory"> & {
   readonly isCoupled: boolean;
   readonly runner: Runner;
 };
 
-/** Whether an optimizer's state is that of whole steps. */
+/** Whether an optimizer's state is whole: not lost in a step that was interrupted. */
 export interface Wholeness {
   /** @throws Error `ERR_STATE_LOST` if it is not */
   check(): void;
-  /** To be called when a state has been taken over. */
+  /** To be called after a state has been loaded. */
   restore(): void;
 }
 
-/** Ends the workers of an optimizer that was dropped without being disposed, where the host tells of it. */
+/** Ends the workers of an optimizer that was garbage-collected without being disposed. Not every host tells of that. */
 const dropped =
   typeof FinalizationRegistry === "function" ? new FinalizationRegistry<Runner>((runner) => runner.close()) : undefined;
 
-/** All that `Adam` and `AdamW` share, which is all but their defaults and the place of their decay. */
+/** What `Adam` and `AdamW` share: everything but their defaults and the weight decay. */
 export abstract class Optimizer {
   /** What the steps run on. */
   readonly kernel: KernelKind;
   readonly #life = new Lifecycle();
-  /** Refuses assignments to hyper-parameters. Made here, where it keeps alive nothing but the optimizer itself. */
+  /** Refuses assignments to hyper-parameters during a call. Made here, where its closure holds nothing but the optimizer. */
   readonly #guard = () => void this.#life.checkAtRest();
   readonly #byName = new Map<string, Tensor>();
   /** Undefined once disposed. */
@@ -92,7 +93,7 @@ export abstract class Optimizer {
     if (this.#threads > 1) dropped?.register(this, runner, this);
   }
 
-  /** How many threads a step may use, the caller's included: 1 from when workers could not be had. */
+  /** How many threads a step may use, the caller's included: 1 once workers could not be started. */
   get threads(): number {
     return this.#resources?.runner.threads ?? this.#threads;
   }
@@ -107,7 +108,7 @@ export abstract class Optimizer {
     return this.#alive().memory;
   }
 
-  /** The largest step count of any parameter: how many steps there have been, if no parameter was skipped in all of them. */
+  /** The largest step count of any parameter: the number of steps so far, unless every parameter was skipped in one. */
   get steps(): number {
     this.#alive();
     return largestStep(this.#groups);
@@ -120,8 +121,8 @@ export abstract class Optimizer {
   }
 
   /**
-   * The values of a parameter: a writable view of linear memory, as long as the parameter, row-major. Always live when it
-   * is returned; one that was kept goes stale when `addParamGroup` grows the memory.
+   * The values of a parameter: a writable view of linear memory, as long as the parameter, row-major. After `addParamGroup` has
+   * grown the memory, a view that was kept is stale: get it again.
    *
    * @throws Error `ERR_UNKNOWN_NAME`, `ERR_DISPOSED`
    */
@@ -141,7 +142,7 @@ export abstract class Optimizer {
 
   /**
    * Adds parameters, with zero moments and a step count of their own that starts at 0. Hyper-parameters that the group
-   * leaves out are those the optimizer was created with. May grow the memory: fetch views anew afterwards.
+   * leaves out are those the optimizer was created with. May grow the memory: get views again afterwards.
    *
    * @throws TypeError, RangeError for a group `create` would refuse; nothing is added then
    */
@@ -191,13 +192,13 @@ export abstract class Optimizer {
       const step = this.#begin(state, options);
       if (needsSquares(step.settings)) {
         writeSquares(runner.write(), step.groups, step.settings);
-        runner.run(true);
+        runner.run();
       }
       const norm = normOf(step.settings, runner.program);
       if (norm !== undefined && !Number.isFinite(norm)) return skip(step, norm);
       writeUpdate(runner.write(), step, isCoupled, factorOf(step.settings, norm));
       state = "lost";
-      runner.run(false);
+      runner.run();
       state = "idle";
       return commit(step, norm);
     } finally {
@@ -206,8 +207,8 @@ export abstract class Optimizer {
   }
 
   /**
-   * As `step`, on the workers, without ever blocking the caller; with one thread, or a model too small to gain, on the
-   * caller. Until the promise settles the optimizer is busy. Rejects with what `step` would throw, and with `ERR_DISPOSED`
+   * As `step`, on the workers, without blocking the caller; with one thread, or a model too small to gain, on the caller. Until
+   * the promise settles the optimizer is busy. Rejects with what `step` would throw, and with `ERR_DISPOSED`
    * if it is disposed meanwhile.
    */
   async stepAsync(options?: StepOptions): Promise<StepResult> {
@@ -218,14 +219,14 @@ export abstract class Optimizer {
       if (needsSquares(step.settings)) {
         await this.#life.wait(runner.ready());
         writeSquares(runner.write(), step.groups, step.settings);
-        await this.#life.wait(runner.runAsync(true));
+        await this.#life.wait(runner.runAsync());
       }
       const norm = normOf(step.settings, runner.program);
       if (norm !== undefined && !Number.isFinite(norm)) return skip(step, norm);
       await this.#life.wait(runner.ready());
       writeUpdate(runner.write(), step, isCoupled, factorOf(step.settings, norm));
       state = "lost";
-      await this.#life.wait(runner.runAsync(false));
+      await this.#life.wait(runner.runAsync());
       state = "idle";
       return commit(step, norm);
     } finally {
@@ -249,7 +250,7 @@ export abstract class Optimizer {
       const { runner } = this.#resources!;
       runner.begin();
       writeSquares(runner.write(), groups, settings);
-      runner.run(true);
+      runner.run();
       // One after the other: the square of the scale may be too large for a float64, or too small.
       return runner.program.total() / settings.gradScale / settings.gradScale;
     });
@@ -296,7 +297,7 @@ export abstract class Optimizer {
     runner.close();
     dropped?.unregister(this);
     this.#threads = runner.threads;
-    // Whoever keeps the optimizer, or one of its groups, does not keep the memory.
+    // So that whoever keeps the optimizer does not keep the memory.
     this.#resources = undefined;
     this.#groups = [];
     this.#live = [];
@@ -309,8 +310,8 @@ export abstract class Optimizer {
   }
 
   /**
-   * Runs a call during which every other is refused, as the caller's code, in options, iterables and schedules, may try one. If it
-   * returns a promise, that lasts until the promise settles.
+   * Runs a call during which every other is refused. Code of the user's may run in it (a getter, an iterator, a schedule) and try
+   * one. If the call returns a promise, it lasts until that settles.
    * @internal
    */
   [EXCLUSIVELY]<T>(run: (groups: readonly Group[], whole: Wholeness) => T): T {
@@ -381,7 +382,7 @@ export abstract class Optimizer {
   }
 }
 
-/** Values that lie in the optimizer's own memory are copied before it grows and detaches them. */
+/** Copies values that lie in the optimizer's own memory, before that grows and detaches them. */
 function ownCopies(group: GroupSpec, memory: WebAssembly.Memory): GroupSpec {
   const params = group.params.map((param) =>
     param.data?.buffer === memory.buffer ? { ...param, data: param.data.slice() } : param,
@@ -389,7 +390,7 @@ function ownCopies(group: GroupSpec, memory: WebAssembly.Memory): GroupSpec {
   return { ...group, params };
 }
 
-/** By what it does: one of another realm, or of a library that replaced the global, is a promise too. */
+/** Not by `instanceof`, which a promise of another realm, or of a library that replaced the global `Promise`, does not pass. */
 function isPromise(value: unknown): value is Promise<unknown> {
   return typeof (value as Promise<unknown> | undefined)?.finally === "function";
 }

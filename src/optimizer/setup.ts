@@ -11,15 +11,16 @@ import { isShared } from "../memory/shared.js";
 import { chooseThreads } from "../threads/choose.js";
 import { Runner } from "../threads/runner.js";
 
-/** What tells the two optimizers apart: their defaults, and whether the decay goes into the gradient. */
+/** The differences between the two optimizers. */
 export interface Variant {
   readonly defaults: Readonly<Hyper>;
+  /** Whether the weight decay is added to the gradient. */
   readonly coupled: boolean;
 }
 
 /**
- * An optimizer before its kernels and threads: options and parameters checked, laid out and copied, all in the call that was given
- * them, so that what the caller does to its arrays while a module compiles changes nothing.
+ * An optimizer before it has kernels and threads. Its options and parameters are checked, laid out and copied in the call that was
+ * given them. So it does not matter what the caller does to its arrays while a module compiles.
  */
 export class Setup {
   readonly hyper: Readonly<Hyper>;
@@ -57,14 +58,14 @@ export class Setup {
   }
 
   async runner(): Promise<Runner> {
-    return this.#over(this.#given ?? (await compile(this.runtime.kernel, isShared(this.memory))));
+    return this.#runnerOf(this.#given ?? (await compile(this.runtime.kernel, isShared(this.memory))));
   }
 
   runnerSync(): Runner {
-    return this.#over(this.#given ?? compileSync(this.runtime.kernel, isShared(this.memory)));
+    return this.#runnerOf(this.#given ?? compileSync(this.runtime.kernel, isShared(this.memory)));
   }
 
-  #over(module: Module | undefined): Runner {
+  #runnerOf(module: Module | undefined): Runner {
     return new Runner(kernelsOver(this.memory, module), this.memory, module?.bytes ?? module?.compiled, this.threads);
   }
 }
@@ -73,7 +74,7 @@ function lengthOf(groups: readonly GroupSpec[]): number {
   return groups.reduce((sum, { params }) => params.reduce((sum, { length }) => sum + length, sum), 0);
 }
 
-/** Where a group's parameters lie: where the host says, or newly placed in the arena, their values copied in. */
+/** Where a group's parameters lie: where the host says; in the arena, where they are placed now and their values copied in. */
 export function placeGroup(group: GroupSpec, arena: Arena | undefined): Pointers[] {
   if (arena === undefined) return group.params.map(({ pointers }) => pointers!);
   const placed = arena.place(group);

@@ -12,7 +12,7 @@ import { mayBlock } from "./protocol.js";
  * the pool is replaced before the next program is written.
  */
 export class Runner {
-  /** How many threads it has, the caller included: 1 from when workers could not be had. */
+  /** How many threads it has, the caller included: 1 once workers could not be started. */
   threads: number;
   #program!: Program;
   #pool: Pool | undefined;
@@ -23,7 +23,7 @@ export class Runner {
   #isLarge = false;
   /** Pools in a row of which a worker could not start. */
   #unstarted = 0;
-  /** Whether a pool may be replaced because a worker died: once per step, or a host that kills workers would keep a step for ever. */
+  /** Whether a pool may be replaced because a worker died. Once per step: where workers are always killed, a step has to end, too. */
   #mayReplace = true;
   readonly #mayBlock: boolean;
 
@@ -54,14 +54,14 @@ export class Runner {
     this.#restart();
   }
 
-  /** To be called at the start of a step, or of what else writes programs. */
+  /** To be called at the start of a step, or of another call that writes programs. */
   begin(): void {
     this.#mayReplace = true;
   }
 
   /**
-   * For `runAsync`, before each `write`: waits for workers that are still starting. A worker that cannot start is then found before
-   * the program is, in which it would count as one that died.
+   * To be called before `write` where `runAsync` follows: waits for workers that are still starting. So one that cannot start is
+   * found before the program runs, in which it would count as one that died.
    *
    * @returns undefined if there is nothing to wait for
    * @throws (or rejects with) what `write` throws
@@ -85,20 +85,19 @@ export class Runner {
   /**
    * Runs the program, on all threads where this one may block.
    *
-   * @param isRepeatable whether the program changes nothing but its partial sums, so that losing a worker loses nothing
-   * @throws Error `ERR_WORKER` if a worker was lost in the middle of what is not repeatable
+   * @throws Error `ERR_WORKER` if a worker was lost in the middle of an update
    */
-  run(isRepeatable: boolean): void {
+  run(): void {
     const pool = this.#mayBlock ? this.#poolForThis() : undefined;
     if (pool === undefined) this.#program.run(this.kernels);
-    else if (!pool.run(this.kernels)) this.#repeat(pool, isRepeatable);
+    else if (!pool.run(this.kernels)) this.#repeat(pool);
   }
 
   /** As `run`, without blocking: what is not small runs on the workers. After `close` it only resolves. */
-  async runAsync(isRepeatable: boolean): Promise<void> {
+  async runAsync(): Promise<void> {
     const pool = this.#poolForThis();
     if (pool === undefined) this.#program.run(this.kernels);
-    else if (!(await pool.runAsync(this.kernels)) && pool === this.#pool) this.#repeat(pool, isRepeatable);
+    else if (!(await pool.runAsync(this.kernels)) && pool === this.#pool) this.#repeat(pool);
   }
 
   close(): void {
@@ -110,8 +109,10 @@ export class Runner {
     return this.#program.elements < SMALL ? undefined : this.#pool;
   }
 
-  #repeat(pool: Pool, isRepeatable: boolean): void {
-    if (!isRepeatable) pool.throwFailure();
+  /** Sums squares again, on the caller. An update cannot be repeated. */
+  #repeat(pool: Pool): void {
+    // A program has sums or updates, never both.
+    if (this.#program.sums === 0) pool.throwFailure();
     this.#program.run(this.kernels);
   }
 
@@ -124,16 +125,15 @@ export class Runner {
   #replaceFailed(): void {
     const failure = this.#pool?.failure;
     if (failure === undefined) return;
-    this.#unstarted = failure.unstarted ? this.#unstarted + 1 : 0;
-    // The first time it may have been a shortage that is over.
-    if (this.#unstarted > 1) this.#goAlone(failure.reason);
-    else {
-      if (!failure.unstarted) {
-        if (!this.#mayReplace) this.#pool!.throwFailure();
-        this.#mayReplace = false;
-      }
-      this.#restart();
+    if (!failure.unstarted) {
+      if (!this.#mayReplace) this.#pool!.throwFailure();
+      this.#mayReplace = false;
+      this.#unstarted = 0;
+    } else if (++this.#unstarted > 1) {
+      // Only the second time, because the first may have been for want of something that is there again.
+      this.#goAlone(failure.reason);
     }
+    this.#restart();
   }
 
   /** Starts workers and gives them a new program: nothing of the old one is theirs. */
@@ -146,8 +146,7 @@ export class Runner {
         return;
       }
     } catch (cause) {
-      warnAlone(this.threads, String(cause));
-      this.threads = 1;
+      this.#goAlone(String(cause));
     }
     this.#program = new Program(new ArrayBuffer(Program.bytes(0, this.#calls, this.#sums)), 0, this.#calls);
   }
@@ -155,6 +154,5 @@ export class Runner {
   #goAlone(reason: string): void {
     warnAlone(this.threads, reason);
     this.threads = 1;
-    this.#restart();
   }
 }

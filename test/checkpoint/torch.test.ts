@@ -1,4 +1,5 @@
-/** To and from the real PyTorch (Debian's python3-torch), by way of the very code that docs/checkpoints.md shows. */
+/** To and from the real PyTorch (Debian's python3-torch), by python/fused_adam.py. */
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,17 +9,18 @@ import { loadCheckpointFile, saveCheckpointFile } from "fused-adam/node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { unless } from "../support/host.js";
 import type { Optimizer } from "../support/model.js";
-import { noTorch, python } from "../support/python.js";
-import { recipe } from "./docs.js";
+import { noTorch, PYTHON, python } from "../support/python.js";
+import { root } from "../support/root.js";
 
 const SHAPES = { "layer.weight": [3, 4], "layer.bias": [3], scale: [] } as const;
 const NAMES = Object.keys(SHAPES) as (keyof typeof SHAPES)[];
 
 /** The same run in Python: `go(model, optimizer, from, to)`, with gradients that are exact in float32. */
 const SCRIPT = `
-import sys
-${recipe("file")}
-${recipe("torch")}
+import json, sys, torch
+sys.path.insert(0, ${JSON.stringify(join(root, "python"))})
+sys.dont_write_bytecode = True
+from fused_adam import from_torch, read, to_torch, write
 SHAPES = ${JSON.stringify(SHAPES)}
 def value(seed, step, i): return ((i * 7 + step * 13 + seed * 5) % 31 - 15) / 16
 def model():
@@ -54,7 +56,7 @@ kind, amsgrad, theirs, ours, ours_json = sys.argv[1], sys.argv[2] == "true", *sy
 const BEGUN_THERE = `
 named, optimizer = begin()
 go(named, optimizer, 0, K)
-write(theirs, *from_torch(optimizer, named.items()))
+write(theirs, *from_torch(optimizer.state_dict(), named))
 dump(named, optimizer)
 go(named, optimizer, K, N)
 dump(named, optimizer)
@@ -233,6 +235,58 @@ describe.each(VARIANTS)("PyTorch's %s, amsgrad %s", unless(noTorch()), (kind, am
   });
 });
 
-test("the reader in the docs has about 20 lines", () => {
-  expect(recipe("file").split("\n").filter(Boolean).length).toBeLessThanOrEqual(24);
+describe("the command", unless(noTorch()), () => {
+  const SAVE = `
+import sys, torch
+model = torch.nn.Linear(3, 2)
+optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+for _ in range(3):
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+torch.save(model.state_dict(), sys.argv[1])
+torch.save(optimizer.state_dict(), sys.argv[2])
+`;
+  const LOAD = `
+import json, sys, torch
+model = torch.nn.Linear(3, 2)
+optimizer = torch.optim.AdamW(model.parameters())
+model.load_state_dict(torch.load(sys.argv[1]))
+optimizer.load_state_dict(torch.load(sys.argv[2]))
+(weight, bias), state = model.parameters(), optimizer.state
+print(json.dumps({"weight": weight.flatten().tolist(), "bias": bias.tolist(), "lr": optimizer.param_groups[0]["lr"],
+    **{key: state[weight][key].flatten().tolist() for key in ("exp_avg", "exp_avg_sq")}, "step": int(state[bias]["step"])}))
+`;
+  const command = (...args: string[]) =>
+    execFileSync(PYTHON, ["-B", join(root, "python/fused_adam.py"), ...args], { encoding: "utf8", stdio: "pipe" });
+  const at = (name: string) => join(folder, name);
+  const create = () => AdamW.createSync({ weight: { shape: [2, 3] }, bias: { shape: [2] } });
+
+  test("from-torch, load, save, to-torch: model and optimizer have the same bits again", async () => {
+    const [model, state] = [at("model.pt"), at("optimizer.pt")];
+    python(SAVE, { args: [model, state] });
+    const before = JSON.parse(python(LOAD, { args: [model, state] }));
+    command("from-torch", model, state, at("run.safetensors"), "--trust");
+    const optimizer = create();
+    await loadCheckpointFile(at("run.safetensors"), optimizer);
+    const { exp_avg, exp_avg_sq, step } = optimizer.stateDict().state.weight!;
+    expect([...optimizer.param("weight")]).toEqual(before.weight);
+    expect([[...exp_avg], [...exp_avg_sq], step]).toEqual([before.exp_avg, before.exp_avg_sq, 3]);
+    expect(optimizer.paramGroups[0]!.lr).toBe(0.01);
+    await saveCheckpointFile(at("back.safetensors"), optimizer, { params: true });
+    command("to-torch", at("back.safetensors"), at("model2.pt"), at("optimizer2.pt"));
+    expect(JSON.parse(python(LOAD, { args: [at("model2.pt"), at("optimizer2.pt")] }))).toEqual(before);
+  });
+
+  test("what does not fit is one line that says so", async () => {
+    python(SAVE, { args: [at("model.pt"), at("optimizer.pt")] });
+    writeFileSync(at("names"), "weight\n");
+    const few = () =>
+      command("from-torch", at("model.pt"), at("optimizer.pt"), at("x"), "--trust", "--names", at("names"));
+    expect(few).toThrow(/fused_adam\.py: expected names of 2 parameters, got 1: \['weight'\]\n$/);
+    writeFileSync(at("names"), "bias\nweight\n");
+    expect(few).toThrow(/fused_adam\.py: bias: expected moments of shape \[2\], got \[2, 3\]\n$/);
+    await saveCheckpointFile(at("state"), create(), { params: false });
+    const bare = () => command("to-torch", at("state"), at("m"), at("o"));
+    expect(bare).toThrow(/fused_adam\.py: the checkpoint has no parameters\n$/);
+  });
 });

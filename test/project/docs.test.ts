@@ -17,8 +17,6 @@ import { scratchInPackage } from "../support/scratch.js";
 const TESTED: Record<string, string> = {
   opfs: "test/checkpoint/browser.test.ts",
   idb: "test/checkpoint/browser.test.ts",
-  file: "test/checkpoint/torch.test.ts",
-  torch: "test/checkpoint/torch.test.ts",
   adamw: "test/project/kernelDocs.test.ts",
   headers: "test/project/isolation.test.ts",
   nginx: "test/project/isolation.test.ts",
@@ -63,6 +61,9 @@ const COMMANDS: Record<string, string> = {
   "npm run pack:check": "is part of `npm run check`",
   "npm run test:everywhere": "runs most of these tests elsewhere, and not this one; .ci/run runs it",
   "npm run test:consumers": "installs the package elsewhere; .ci/run runs it",
+  "F=node_modules/fused-adam/python/fused_adam.py": "is where the package has it; release.test.ts looks",
+  "python $F from-torch model.pt optimizer.pt run.safetensors": "test/checkpoint/torch.test.ts runs it",
+  "python $F to-torch run.safetensors model.pt optimizer.pt": "test/checkpoint/torch.test.ts runs it",
   "npx fused-adam inspect run.safetensors": "test/files/inspect.test.ts runs it",
 };
 

@@ -26,7 +26,7 @@ describe("the tarball", () => {
       .map((path) => path.slice(0, -3));
     const modules = Object.keys(JSON.parse(read("asconfig.json")).targets).filter((target) => target !== "debug");
     const expected = [
-      ...["LICENSE", "README.md", "CHANGELOG.md", "package.json"],
+      ...["LICENSE", "README.md", "CHANGELOG.md", "package.json", "python/fused_adam.py"],
       ...["esm", "cjs"].flatMap((format) => [
         `dist/${format}/package.json`,
         ...sources.flatMap((path) => [`dist/${format}/${path}.js`, `dist/${format}/${path}.d.ts`]),

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { everywhere, ranInVitest } from "./host.js";
 
-const PYTHON = "/usr/bin/python3";
+export const PYTHON = "/usr/bin/python3";
 
 export interface PythonOptions {
   /** Arguments after the script. */

@@ -15,6 +15,7 @@ import {
 } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { buildSync } from "esbuild";
+import { bundleForPages } from "./browser.mjs";
 import { callingCode, exportsOf, readTable } from "./kernels.mjs";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
@@ -114,6 +115,8 @@ for (const [format, { type, flags }] of Object.entries(formats)) {
   run("typescript/bin/tsc", "-p", "tsconfig.build.json", "--outDir", `build/dist/${format}`, ...flags);
   writeFileSync(`build/dist/${format}/package.json`, `${JSON.stringify({ type, sideEffects: ["./index.node.js"] })}\n`);
 }
+
+bundleForPages("build/dist/esm", "build/dist/browser");
 
 rmSync("dist", { recursive: true, force: true });
 renameSync("build/dist", "dist");

@@ -32,12 +32,21 @@ describe("the tarball", () => {
         ...sources.flatMap((path) => [`dist/${format}/${path}.js`, `dist/${format}/${path}.d.ts`]),
       ]),
       ...modules.map((name) => `dist/wasm/${name}.wasm`),
+      ...["dist/browser/fused-adam.js", "dist/browser/fused-adam.mjs"],
     ];
     expect(files.sort()).toEqual(expected.sort());
   });
 
   it("everything that package.json points to is in it", () => {
-    const targets = JSON.stringify([manifest.main, manifest.module, manifest.types, manifest.bin, manifest.exports]);
+    const targets = JSON.stringify([
+      manifest.main,
+      manifest.module,
+      manifest.types,
+      manifest.bin,
+      manifest.exports,
+      manifest.unpkg,
+      manifest.jsdelivr,
+    ]);
     for (const [, path] of targets.matchAll(/"\.\/(dist\/[^"*]+)"/g)) expect(files).toContain(path);
   });
 

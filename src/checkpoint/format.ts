@@ -1,4 +1,4 @@
-import { fail, show } from "../checks/errors.js";
+import { fail, quote, show } from "../checks/errors.js";
 import type { GroupState, KernelKind } from "../checks/types.js";
 import { Xxh32 } from "./checksum.js";
 import { JsonReader } from "./json.js";
@@ -58,12 +58,19 @@ function writeGroup(group: GroupState): string {
  * @throws RangeError `ERR_CHECKPOINT` naming what is missing, unknown or malformed
  */
 export function readMetadata({ metadata }: Header): CheckpointInfo {
+  const format = metadata.get("format");
+  if (format !== FORMAT) {
+    invalid(
+      "format",
+      `"${FORMAT}"`,
+      `${format === undefined ? "none" : quote(format)}: not a checkpoint of fused-adam`,
+    );
+  }
   for (const key of REQUIRED) if (!metadata.has(key)) invalid(key, "an entry in the metadata", "none");
   for (const key of metadata.keys()) {
     if (!KEYS.includes(key)) invalid("__metadata__", `only the keys ${KEYS.join(", ")}`, `the key ${show(key)}`);
   }
-  const [format, version, kernel] = ["format", "version", "kernel"].map((key) => metadata.get(key));
-  if (format !== FORMAT) invalid("format", `"${FORMAT}"`, show(format));
+  const [version, kernel] = ["version", "kernel"].map((key) => metadata.get(key));
   if (version !== VERSION) invalid("version", `"${VERSION}"`, show(version));
   if (kernel !== undefined && !KERNELS.includes(kernel))
     invalid("kernel", `one of ${KERNELS.join(", ")}`, show(kernel));

@@ -3,7 +3,7 @@ import { fail, failMismatch, show, showShape } from "../checks/errors.js";
 import type { ParamState, StateDict } from "../checks/types.js";
 import { type ElementStorage, FLOAT32 } from "../memory/regions.js";
 import type { Group } from "../optimizer/group.js";
-import { checkState } from "../optimizer/stateDict.js";
+import { checkNames, checkState } from "../optimizer/stateDict.js";
 import { checkDigits, checksumOf, hashAround, readMetadata } from "./format.js";
 import { type Header, parseHeader, type TensorEntry } from "./safetensors.js";
 
@@ -25,21 +25,16 @@ export function checkCheckpoint(groups: readonly Group[], bytes: Uint8Array): ()
 /** The state in the form of a state dict, which `checkState` checks. */
 function stateOf(groups: readonly Group[], header: Header, tensors: Tensors): StateDict {
   const { steps, groups: param_groups } = readMetadata(header);
+  checkNames("steps", groups, steps.keys());
   const entries = groups.flatMap((group) =>
     group.tensors.map(({ name, shape }) => {
-      const step = steps.get(name);
-      if (step === undefined) failMismatch("steps", `an entry for ${show(name)}`, "none");
-      const entry: ParamState = { step } as ParamState;
+      const entry: ParamState = { step: steps.get(name)! } as ParamState;
       for (const { key, storage } of group.moments) entry[key] = tensors.take(`${name}.${key}`, shape, storage);
       return [name, entry] as const;
     }),
   );
   // `fromEntries` does not assign: a parameter may be called "__proto__".
-  const state = Object.fromEntries(entries);
-  for (const name of steps.keys()) {
-    if (!Object.hasOwn(state, name)) failMismatch("steps", "only this optimizer's parameters", show(name));
-  }
-  return { state, param_groups: [...param_groups] };
+  return { state: Object.fromEntries(entries), param_groups: [...param_groups] };
 }
 
 /** A file has all parameters or none. */

@@ -42,7 +42,10 @@ export function headerEnd(start: Uint8Array, fileLength: number): number {
   if (start.length < PREFIX) invalid("file", "at least 8 bytes", String(start.length));
   const length = new DataView(start.buffer, start.byteOffset, PREFIX).getBigUint64(0, true);
   const most = Math.min(LONGEST_HEADER, fileLength - PREFIX);
-  if (length > BigInt(most)) invalid("header length", `at most ${most} (of ${fileLength} bytes)`, String(length));
+  if (length > BigInt(most)) {
+    const expected = `at most ${most} (of ${fileLength} bytes)`;
+    invalid("header length", expected, `${length}: not a safetensors file, or cut off`);
+  }
   return PREFIX + Number(length);
 }
 

@@ -102,6 +102,7 @@ export function failMismatch(label: string, expected: string, got: string): neve
 const LONGEST = 60;
 const LONGEST_LABEL = 300;
 const LONGEST_SHAPE = 16;
+const MOST_NAMES = 6;
 
 /** A value as a message shows it: short, on one line. */
 export function show(value: unknown): string {
@@ -126,6 +127,14 @@ export function quote(text: string, longest = LONGEST): string {
   return JSON.stringify(brief(text, longest));
 }
 
+/** Names as a message lists them: the first few. */
+export function showNames(names: Iterable<string>): string {
+  const all = Array.from(names, (name) => brief(name, LONGEST));
+  if (all.length === 0) return "none";
+  const rest = all.length - MOST_NAMES;
+  return rest > 0 ? `${all.slice(0, MOST_NAMES).join(", ")} and ${rest} more` : all.join(", ");
+}
+
 export function showShape(shape: readonly number[]): string {
   return `[${shape.slice(0, LONGEST_SHAPE).join(", ")}${shape.length > LONGEST_SHAPE ? ", …" : ""}]`;
 }
@@ -138,6 +147,7 @@ function showObject(value: object): string {
   try {
     if (Array.isArray(value)) return `an array of length ${value.length}`;
     const tag = tagOf(value).replace(/\W/g, "").slice(0, LONGEST);
+    if (tag === "Promise") return "a Promise (is an await missing?)";
     return tag === "Object" ? "an object" : `${/^[AEIO]/.test(tag) ? "an" : "a"} ${tag}`;
   } catch {
     // A revoked proxy, or code of the value's own that throws.

@@ -1,7 +1,7 @@
 import { checkFinite, checkFloat32Array } from "../checks/arrays.js";
 import { bare } from "../checks/builtins.js";
 import type { Hyper } from "../checks/defaults.js";
-import { fail, failMismatch, failType, show } from "../checks/errors.js";
+import { fail, failMismatch, failType, show, showNames } from "../checks/errors.js";
 import { ADAM_KEYS, CHECKS } from "../checks/hyper.js";
 import type { GroupState, ParamState, StateDict } from "../checks/types.js";
 import { addName, checkArray, checkCount, checkNonNegative, checkObject, checkRecord, own } from "../checks/values.js";
@@ -68,16 +68,10 @@ export function checkState(groups: readonly Group[], dict: unknown): () => void 
   const applyGroups = checkGroups(groups, own(object, "param_groups"));
 
   const state = checkRecord("state", own(object, "state"));
-  const known = new Set(groups.flatMap(({ tensors }) => tensors.map(({ name }) => name)));
-  for (const name of Object.keys(state)) {
-    if (!known.has(name)) failMismatch("state", "this optimizer's parameters", `an entry for ${show(name)}`);
-  }
+  checkNames("state", groups, Object.keys(state));
   const steps = new Map<Tensor, number>();
   const incoming = groups.flatMap((group) =>
-    group.tensors.flatMap((tensor) => {
-      if (!Object.hasOwn(state, tensor.name)) failMismatch("state", `an entry for ${show(tensor.name)}`, "none");
-      return readEntry(group, tensor, own(state, tensor.name), steps);
-    }),
+    group.tensors.flatMap((tensor) => readEntry(group, tensor, own(state, tensor.name), steps)),
   );
   const checked = incoming.map(checkValues);
   return () => {
@@ -85,6 +79,14 @@ export function checkState(groups: readonly Group[], dict: unknown): () => void 
     for (const [tensor, step] of steps) tensor.step = step;
     for (const { tensor, moment, values } of checked) tensor.view(moment.name).set(values);
   };
+}
+
+/** Checks that a state is of the groups' parameters: no other, and none missing. */
+export function checkNames(label: string, groups: readonly Group[], names: Iterable<string>): void {
+  const expected = groups.flatMap(({ tensors }) => tensors.map(({ name }) => name));
+  const got = new Set(names);
+  if (got.size === expected.length && expected.every((name) => got.has(name))) return;
+  failMismatch(label, `the parameters ${showNames(expected)}`, showNames(got));
 }
 
 function readEntry(group: Group, tensor: Tensor, value: unknown, steps: Map<Tensor, number>): Incoming[] {
@@ -122,6 +124,8 @@ function checkGroups(groups: readonly Group[], value: unknown): (() => void)[] {
     const object = checkObject(label, entry, [...Object.values(GROUP_KEYS), "params"]);
     const names = new Set<string>();
     checkArray(`${label}.params`, own(object, "params"), "an array of names").forEach((name, j) => {
+      if (typeof name === "number")
+        failType(`${label}.params[${j}]`, "a name (fromTorch gives PyTorch's states names)", name);
       if (typeof name !== "string") failType(`${label}.params[${j}]`, "a name", name);
       addName(`${label}.params`, names, name);
     });

@@ -177,19 +177,38 @@ test("lr, betas and eps that are no legal numbers", () => {
   }
 });
 
+test("what is no checkpoint says what it is instead, and another model's names both sets of names", () => {
+  const hub = edited(stepped(tiny()), (header) => {
+    header.__metadata__ = { format: "pt" };
+  });
+  expect(errorOf(hub).message).toBe('"format": expected "fused-adam", got "pt": not a checkpoint of fused-adam');
+  const none = edited(stepped(tiny()), (header) => {
+    delete header.__metadata__;
+  });
+  expect(errorOf(none).message).toBe('"format": expected "fused-adam", got none: not a checkpoint of fused-adam');
+  const text = new TextEncoder().encode("epoch,loss\n1,0.5\n");
+  expect(errorOf(text).message).toMatch(
+    /^"header length": expected at most 9 \(of 17 bytes\), got \d+: not a safetensors/,
+  );
+  const other = AdamW.createSync(Object.fromEntries(Array.from("abcdefgh", (name) => [name, { shape: [1] }])));
+  expect(errorOf(encodeCheckpoint(other)).message).toBe(
+    '"steps": expected the parameters w, é, got a, b, c, d, e, f and 2 more',
+  );
+});
+
 test("names", () => {
   const cases: [(header: LooseHeader) => void, string][] = [
     [
       (h) => {
         h.__metadata__.steps = '{"w":3}';
       },
-      '"steps": expected an entry for the string "é", got none',
+      '"steps": expected the parameters w, é, got w',
     ],
     [
       (h) => {
         h.__metadata__.steps = '{"w":3,"é":3,"x":3}';
       },
-      '"x"',
+      '"steps": expected the parameters w, é, got w, é, x',
     ],
     [
       (h) => {

@@ -343,7 +343,7 @@ describe("unknown options", () => {
     ["a Float32Array", new Float32Array(2)],
     ["a Map", new Map([["lr", 5]])],
     ["a Set", new Set(["lr"])],
-    ["a Promise", Promise.resolve({ lr: 5 })],
+    ["a Promise (is an await missing?)", Promise.resolve({ lr: 5 })],
     ["a URLSearchParams", new URLSearchParams("lr=5")],
     ["a Map", runInNewContext("new Map()")],
     ["an object that cannot be read", revoked()],

@@ -110,7 +110,10 @@ test("errors are one line, and the exit code says so", () => {
   const good = encodeCheckpoint(tiny());
   const cases: [Uint8Array, RegExp][] = [
     [new Uint8Array(3), /^"FILE: file": expected at least 8 bytes, got 3\n$/],
-    [good.subarray(0, 40), /^"FILE: header length": expected at most 32 \(of 40 bytes\), got \d+\n$/],
+    [
+      good.subarray(0, 40),
+      /^"FILE: header length": expected at most 32 \(of 40 bytes\), got \d+: not a safetensors file, or cut off\n$/,
+    ],
     [good.subarray(0, good.length - 1), /^"FILE: file": expected \d+ bytes, where the last tensor ends, got \d+\n$/],
   ];
   cases.forEach(([bytes, message], i) => {

@@ -350,3 +350,12 @@ describe("dicts that change while they are read", () => {
     }
   });
 });
+
+it("a state of PyTorch's as it is: the error names what translates it", () => {
+  const optimizer = AdamW.createSync({ w: { shape: [1] } });
+  const { state, param_groups } = optimizer.stateDict();
+  const torch = { state: { 0: state.w }, param_groups: [{ ...param_groups[0], params: [0] }] } as unknown as StateDict;
+  expect(() => optimizer.loadStateDict(torch)).toThrow(
+    '"param_groups[0].params[0]": expected a name (fromTorch gives PyTorch\'s states names), got 0',
+  );
+});

@@ -24,7 +24,7 @@ export function engineText({ engine: { kernel, threads } }: StateReport, asked: 
   if (kernel === "") return asked > 1 && !crossOriginIsolated ? `Steps will run on one thread: ${ISOLATION}.` : "";
   const kernelText =
     kernel === "scalar"
-      ? "Kernel: TypeScript, several times slower, with the same bits. WebAssembly SIMD is missing here, or forbidden by a " +
+      ? "Kernel: TypeScript, more than 20 times slower, with the same bits. WebAssembly SIMD is missing here, or forbidden by a " +
         "content security policy without 'wasm-unsafe-eval'"
       : `Kernel: WebAssembly ${kernel.toUpperCase()}`;
   const threadsText = threads === 1 ? "Steps run on one thread" : `Steps run on ${threads} threads`;

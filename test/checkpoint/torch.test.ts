@@ -191,7 +191,8 @@ describe.each(VARIANTS)("PyTorch's %s, amsgrad %s", unless(noTorch()), (kind, am
   let straight: Dump;
   beforeAll(() => {
     [saved, straight] = run(BEGUN_THERE) as [Dump, Dump];
-  });
+    // PyTorch alone takes seconds to load, on a busy machine many.
+  }, 60_000);
 
   test("an uninterrupted run is the same here and there, within float32", () => {
     const optimizer = make(kind, amsgrad);

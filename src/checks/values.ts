@@ -1,5 +1,6 @@
 import { isArray, tagOf } from "./builtins.js";
 import { fail, failRange, failType, quote, show } from "./errors.js";
+import { suggest } from "./suggest.js";
 import { warnOnce } from "./warn.js";
 
 /** The property if it is the object's own: a polluted `Object.prototype` sets no option. */
@@ -33,7 +34,7 @@ export function checkObject(label: string, value: unknown, known: readonly strin
   for (const key of Object.keys(object)) {
     if (!known.includes(key)) {
       const expected = `only the keys ${known.join(", ")}`;
-      fail(TypeError, "ERR_UNKNOWN_OPTION", label, expected, `the key ${quote(key)}`);
+      fail(TypeError, "ERR_UNKNOWN_OPTION", label, expected, `the key ${quote(key)}${suggest(key, known)}`);
     }
   }
   if (Object.getPrototypeOf(object) !== Object.prototype) {

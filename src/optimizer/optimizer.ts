@@ -1,6 +1,6 @@
 import { checkFloat32Array } from "../checks/arrays.js";
 import { ADAM_DEFAULTS, ADAMW_DEFAULTS, type StepSettings } from "../checks/defaults.js";
-import { fail, failType, show } from "../checks/errors.js";
+import { fail, failType, show, showNames } from "../checks/errors.js";
 import { readStep, readSum } from "../checks/stepOptions.js";
 import type {
   AdamOptions,
@@ -358,7 +358,7 @@ export abstract class Optimizer {
     const tensor = this.#byName.get(name);
     if (tensor !== undefined) return tensor;
     if (typeof name !== "string") failType(label, "a string", name);
-    fail(Error, "ERR_UNKNOWN_NAME", label, "the name of a parameter", show(name));
+    fail(Error, "ERR_UNKNOWN_NAME", label, `the name of a parameter: ${showNames(this.#names)}`, show(name));
   }
 
   #add(specs: readonly GroupSpec[], pointers: readonly Pointers[][]): void {

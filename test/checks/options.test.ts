@@ -330,6 +330,43 @@ describe("unknown options", () => {
     }
   });
 
+  it.each([
+    ["learningRate", "lr"],
+    ["learning_rate", "lr"],
+    ["weight_decay", "weightDecay"],
+    ["weightdecay", "weightDecay"],
+    ["weightDeacy", "weightDecay"],
+    ["beta1", "betas"],
+    ["beta", "betas"],
+    ["epsilon", "eps"],
+    ["ams_grad", "amsgrad"],
+    ["thread", "threads"],
+    ["kernal", "kernel"],
+    ["momentum", undefined],
+    ["constructor", undefined],
+    ["x", undefined],
+    ["l", undefined],
+  ])("%s: %s is meant", async (key, meant) => {
+    const error = await caught(() => AdamW.createSync(params(), { [key]: 1 }));
+    expect((error as Error).message.split(", got ")[1]).toBe(
+      `the key "${key}"${meant === undefined ? "" : ` (did you mean "${meant}"?)`}`,
+    );
+  });
+
+  it("only options of the call are meant: clipNorm is none of create's, lr none of step's", async () => {
+    const message = async (call: () => unknown) => ((await caught(call)) as Error).message;
+    expect(await message(() => AdamW.createSync(params(), wrong({ clip_norm: 1 })))).not.toContain("did you mean");
+    expect(await message(() => sample().step(wrong({ learningRate: 1 })))).not.toContain("did you mean");
+    expect(await message(() => sample().step(wrong({ clipnorm: 1 })))).toMatch(/\(did you mean "clipNorm"\?\)$/);
+  });
+
+  it("a name that no parameter has: the error lists those there are", () => {
+    const optimizer = AdamW.createSync({ weight: { shape: [1] }, bias: { shape: [1] } });
+    for (const call of [() => optimizer.param("weigth"), () => optimizer.step({ skip: ["weigth"] })]) {
+      expect(call).toThrow(/: expected the name of a parameter: weight, bias, got the string "weigth"$/);
+    }
+  });
+
   const NO_OPTIONS: [got: string, value: unknown][] = [
     ["null", null],
     ["5", 5],

@@ -30,7 +30,10 @@ export function bundleOf(file: string): string {
 
 /** Bundles them, and what runs them, into `outdir`. */
 export async function bundle(files: readonly string[], outdir: string): Promise<void> {
-  const drivers = ["process", "page", "worker"].map((name) => ({ in: `${HERE}engine/${name}.ts`, out: name }));
+  const drivers = ["process", "page", "worker", "workerd"].map((name) => ({
+    in: `${HERE}engine/${name}.ts`,
+    out: name,
+  }));
   const common = {
     outdir,
     bundle: true,

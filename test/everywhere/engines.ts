@@ -2,7 +2,8 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { root } from "../support/root.js";
-import { ARM_MODES, type Mode, RUNTIME_MODES, VITEST_MODES } from "./modes.js";
+import { ARM_MODES, type Mode, RUNTIME_MODES, VITEST_MODES, WORKERD_MODES } from "./modes.js";
+import { type RunFile, runInWorkerd } from "./runtimes.js";
 
 export interface Runtime {
   readonly name: string;
@@ -10,6 +11,8 @@ export interface Runtime {
   readonly from?: { readonly package: string; readonly binary: string };
   /** What stands before a script's path. Default: the binary. */
   readonly command?: (binary: string) => readonly string[];
+  /** Default: as Node, by a script that writes the result to a file. */
+  readonly run?: RunFile;
   /** Paths without which it does not run. */
   readonly needs?: readonly string[];
   readonly modes: readonly Mode[];
@@ -54,6 +57,12 @@ export const RUNTIMES: readonly Runtime[] = [
     command: (deno) => [deno, "run", "-A"],
     modes: RUNTIME_MODES,
     brief: { without: ["test/threads/pools.", ADAPTERS], why: "takes long; other engines with V8 ran it" },
+  },
+  {
+    name: "workerd 1.20261117.1",
+    from: { package: "@cloudflare/workerd-linux-64@1.20261117.1", binary: "bin/workerd" },
+    run: runInWorkerd,
+    modes: WORKERD_MODES,
   },
 ];
 

@@ -47,10 +47,11 @@ async function inRuntime(runtime: (typeof RUNTIMES)[number]): Promise<void> {
   const binary = binaryOf(runtime);
   if ("missing" in binary) return report.addAbsent(engine, binary.missing);
   const isLeftOut = isAmong((brief && runtime.brief?.without) || []);
+  const { command = (path) => [path], run = runInProcess } = runtime;
   for (const { mode, host, file } of visitsOf(engine, runtime.modes)) {
     const result = isLeftOut(file)
       ? { tests: [], skipped: runtime.brief?.why }
-      : await runInProcess(runtime, binary.path, FOLDER, file, host);
+      : await run(command(binary.path), FOLDER, file, host);
     report.add({ place: `${engine}, ${mode.name}`, file, result });
   }
 }

@@ -35,8 +35,35 @@ export const VITEST_MODES: readonly Mode[] = [
   { ...WORKER, name: "worker", files: IN_RUNTIME_WORKERS },
 ];
 
-/** Slow: one instruction after the other is imitated. */
-export const ARM_MODES: readonly Mode[] = [{ ...MAIN, name: "main" }];
+const NUMERIC = ["determinism.", "float64.", "random.", "subnormals.", "torch."].map(
+  (name) => `test/optimizer/${name}`,
+);
+
+/** What another processor can do otherwise; the rest is the same V8. */
+export const ARM_MODES: readonly Mode[] = [
+  { ...MAIN, name: "main", files: [...ABOUT_WORKERS, "test/kernels/", ...NUMERIC, "test/schedules."] },
+];
+
+const STATE = ["lifecycle.", "relocate.", "state.", "stateErrors.", "step."].map((name) => `test/optimizer/${name}`);
+
+/** It compiles nothing and has no workers, and its modules of Node's names are mostly empty. */
+export const WORKERD_MODES: readonly Mode[] = [
+  {
+    ...MAIN,
+    name: "main",
+    wasm: false,
+    blobWorkers: false,
+    files: [
+      ...ABOUT_WORKERS,
+      "test/kernels/",
+      "test/memory/",
+      ...NUMERIC,
+      ...STATE,
+      "test/checkpoint/",
+      "test/schedules.",
+    ],
+  },
+];
 
 const ISOLATION = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
 const policy = (...directives: string[]) => ({

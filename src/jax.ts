@@ -5,12 +5,21 @@
  */
 import { type Array as JaxArray, tree } from "@jax-js/jax";
 import { Engine } from "./adapters/jax/engine.js";
-import { type ArrayTree, checkFits, type Flat, flatten, refuseTracing, Uses } from "./adapters/jax/leaves.js";
+import {
+  type ArrayTree,
+  areOnGpu,
+  checkFits,
+  type Flat,
+  failNoParams,
+  flatten,
+  refuseTracing,
+  Uses,
+} from "./adapters/jax/leaves.js";
 import { decaysOf } from "./adapters/jax/mask.js";
+import { initOnDevice, type Mode, stepOnDevice } from "./adapters/jax/onDevice.js";
 import { readSettings, type Settings, type TransformationOptions } from "./adapters/jax/settings.js";
 import { type AdamState, makeState, type Opened, openState } from "./adapters/jax/state.js";
 import { ADAM_DEFAULTS, ADAMW_DEFAULTS } from "./checks/defaults.js";
-import { failType } from "./checks/errors.js";
 import type { Variant } from "./optimizer/setup.js";
 
 export type { ErrorCode, FusedAdamError } from "./checks/errors.js";
@@ -35,7 +44,7 @@ export interface FusedTransformation extends GradientTransformation {
    * The state before the first step.
    *
    * @throws TypeError, RangeError for a tree without arrays, or not of float32 arrays; Error `ERR_TRACED` under `jit`,
-   * `grad` or `vmap`, `ERR_BACKEND` for arrays on a GPU
+   * `grad` or `vmap`, `ERR_BACKEND` for arrays on webgl, or on webgpu with `clipNorm` or `skipNonFinite`
    */
   init<Params extends ArrayTree>(params: Params): AdamState;
 
@@ -49,7 +58,8 @@ export interface FusedTransformation extends GradientTransformation {
    * @param updates gradients, float32, in the structure of the parameters
    * @param params needed where anything decays, else only checked
    * @throws TypeError, RangeError for trees that do not fit; Error `ERR_TRACED` under `jit`, `grad` or `vmap`,
-   * `ERR_STALE_STATE` for a state that an earlier call has used up, `ERR_UNREADABLE` for values that must be waited for, `ERR_BACKEND` for arrays on a GPU
+   * `ERR_STALE_STATE` for a state that an earlier call has used up, `ERR_UNREADABLE` for values that must be waited for, `ERR_BACKEND` for arrays
+   * on webgl, or on webgpu with `clipNorm` or `skipNonFinite`
    */
   update<Params extends ArrayTree>(updates: Params, state: ArrayTree, params?: Params): [Params, AdamState];
 
@@ -100,44 +110,54 @@ export function adamw<Params extends ArrayTree = ArrayTree>(
 
 /** Closures, not methods, because optax's `chain` calls `init` and `update` without their object. */
 function transformation(settings: Settings): FusedTransformation {
+  const run = <Params>(name: Mode, updates: unknown, state: unknown, params: unknown): [Params, AdamState] => {
+    const trees = readTrees(name, updates, params);
+    const { grads } = trees;
+    if (areOnGpu(grads, ...(trees.params === undefined ? [] : [trees.params]))) {
+      const [arrays, next] = stepOnDevice(settings, name, grads, state, trees.params);
+      return [tree.unflatten(grads.def, arrays) as Params, next];
+    }
+    const call = open(settings, trees, state);
+    const { engine } = call;
+    return close(call, name === "update" ? engine.update(grads, trees.params) : engine.step(grads, trees.params!));
+  };
   return {
     init(params) {
       const flat = flatten("params", params);
       refuseTracing("init");
+      if (areOnGpu(flat)) return initOnDevice(settings, flat);
       const uses = new Uses(flat);
       const engine = new Engine(settings, flat, decaysOf(settings, flat));
       uses.end();
       return makeState(engine);
     },
-    update(updates, state, params) {
-      const call = open(settings, "update", updates, state, params);
-      return close(call, call.engine.update(call.grads, call.params));
-    },
-    step(updates, state, params) {
-      const call = open(settings, "step", updates, state, params);
-      return close(call, call.engine.step(call.grads, call.params!));
-    },
+    update: (updates, state, params) => run("update", updates, state, params),
+    step: (updates, state, params) => run("step", updates, state, params),
   };
 }
 
-interface Call extends Opened {
+interface Trees {
   readonly grads: Flat;
   readonly params: Flat | undefined;
+}
+
+interface Call extends Opened {
   readonly uses: Uses;
 }
 
-/** Checks a call's arguments, before anything changes. */
-function open(settings: Settings, name: "update" | "step", updates: unknown, state: unknown, params: unknown): Call {
+function readTrees(name: Mode, updates: unknown, params: unknown): Trees {
   const grads = flatten("updates", updates);
   const values = name === "update" && params === undefined ? undefined : flatten("params", params);
   refuseTracing(name);
   if (values !== undefined) checkFits(values, grads);
-  const opened = openState(settings, state, grads, values);
-  if (values === undefined && opened.engine.needsParams) {
-    failType("params", "the parameters, because weight decay is on", params);
-  }
-  const uses = new Uses(grads, ...(values === undefined ? [] : [values]), ...opened.arrays);
-  return { ...opened, grads, params: values, uses };
+  return { grads, params: values };
+}
+
+/** Everything else that can be wrong with a call's arguments, found before anything changes. */
+function open(settings: Settings, { grads, params }: Trees, state: unknown): Call {
+  const opened = openState(settings, state, grads, params);
+  if (params === undefined && opened.engine.needsParams) failNoParams();
+  return { ...opened, uses: new Uses(grads, ...(params === undefined ? [] : [params]), ...opened.arrays) };
 }
 
 /** Uses up a call's arguments, and returns its results. */

@@ -4,8 +4,14 @@ import { beforeAll } from "vitest";
 import { bundle, stage } from "./pages.js";
 import { pageOf } from "./site.js";
 
-/** Runs a function in the page. It sees nothing of where it is written, only what the page's module assigned to `globalThis`. */
-export type Call<Tools> = <T>(run: (tools: Tools) => T | Promise<T>) => Promise<T>;
+/**
+ * Runs a function in the page. It sees nothing of where it is written, only what the page's module assigned to `globalThis`, and an
+ * argument that JSON can hold.
+ */
+export type Call<Tools> = <T, A = undefined>(
+  run: (tools: Tools, argument: A) => T | Promise<T>,
+  argument?: A,
+) => Promise<T>;
 
 /** @param source the page's module; it assigns `ready` last */
 export function gpuPage<Tools>(source: string): Call<Tools> {
@@ -22,5 +28,5 @@ export function gpuPage<Tools>(source: string): Call<Tools> {
     await page.goto(site.url);
     await page.waitForFunction("globalThis.ready");
   }, 60_000);
-  return (run) => page.evaluate(`(${run})(globalThis)`);
+  return (run, argument) => page.evaluate(`(${run})(globalThis, ${JSON.stringify(argument)})`);
 }

@@ -18,7 +18,7 @@ export interface Flat {
  */
 export function flatten(label: string, value: unknown): Flat {
   const flat = takeApart(label, value);
-  refuseDevices(flat);
+  refuseDevices(flat, [...READABLE, GPU]);
   flat.leaves.forEach((leaf, i) => {
     if (leaf.dtype !== numpy.float32) fail(TypeError, "ERR_INVALID_TYPE", labelOf(flat, i), "float32", leaf.dtype);
   });
@@ -27,14 +27,23 @@ export function flatten(label: string, value: unknown): Flat {
 
 /** Devices whose arrays can be read at once. On webgpu jax-js reads through a canvas, which returns zeros on some machines. */
 const READABLE: readonly string[] = ["cpu", "wasm"];
+/** Where steps are jax-js's operations. Its other GPU device, webgl, was not there to be tested. */
+export const GPU = "webgpu";
 
 /** @throws Error `ERR_BACKEND` for an array on another device */
-export function refuseDevices(flat: Flat): void {
+export function refuseDevices(flat: Flat, devices = READABLE): void {
   flat.leaves.forEach(({ device }, i) => {
-    if (READABLE.includes(device)) return;
-    const expected = 'an array on cpu or wasm (await devicePut(array, "wasm"))';
+    if (devices.includes(device)) return;
+    const expected = `an array on ${devices.join(" or ")} (await devicePut(array, "wasm"))`;
     fail(Error, "ERR_BACKEND", labelOf(flat, i), expected, `one on ${device}`);
   });
+}
+
+/** Whether trees lie on the GPU. @throws Error `ERR_BACKEND` where only some of their arrays do */
+export function areOnGpu(...flats: readonly Flat[]): boolean {
+  if (!flats.some(({ leaves }) => leaves.some(({ device }) => device === GPU))) return false;
+  for (const flat of flats) refuseDevices(flat, [GPU]);
+  return true;
 }
 
 /** As `flatten`, of any type of number and on any device. */
@@ -159,4 +168,8 @@ export class Uses {
   end(): void {
     for (const { leaves } of this.#flats) for (const leaf of leaves) leaf.dispose();
   }
+}
+
+export function failNoParams(): never {
+  failType("params", "the parameters, because weight decay is on", undefined);
 }

@@ -24,7 +24,7 @@ export type AdamState = {
 };
 
 /** The moments' names in optax. */
-const FIELDS: Readonly<Record<MomentName, string>> = { expAvg: "mu", expAvgSq: "nu", maxExpAvgSq: "nu_max" };
+export const FIELDS: Readonly<Record<MomentName, string>> = { expAvg: "mu", expAvgSq: "nu", maxExpAvgSq: "nu_max" };
 
 const handles = new WeakMap<object, Handle>();
 
@@ -130,7 +130,7 @@ function fromArrays(settings: Settings, state: unknown, grads: Flat, params: Fla
   return { engine, arrays: [count, ...trees], end() {} };
 }
 
-function readCount(count: Flat): number {
+export function readCount(count: Flat): number {
   const sizes = count.leaves.map(({ size }) => size);
   if (count.def.nodeType !== tree.NodeType.Leaf || sizes[0] !== 1) {
     fail(RangeError, "ERR_SHAPE_MISMATCH", "state.count", "an array of one number", `arrays of ${sizes.join(", ")}`);

@@ -17,7 +17,7 @@ export async function agree(contenders: readonly Contender[]): Promise<number[]>
   for (const contender of contenders) {
     await contender.ready?.();
     for (let gradient = 0; gradient < COMMON_STEPS; gradient++) contender.step(gradient);
-    ends.push(contender.params());
+    ends.push(await contender.params());
   }
   return ends.map((end, i) => {
     const difference = end.reduce((largest, value, j) => Math.max(largest, Math.abs(value - ends[0]![j]!)), 0);
@@ -39,21 +39,23 @@ export async function time(contenders: readonly Contender[], onProgress: (what: 
       const i = (turn + round + 1) % contenders.length;
       const contender = contenders[i]!;
       await contender.ready?.();
-      const speed = stepsPerSecond(contender);
+      const speed = await stepsPerSecond(contender);
       if (round >= 0) speeds[i]!.push(speed);
     }
   }
   return speeds.map((values) => values.sort((a, b) => a - b)[values.length >> 1]!);
 }
 
-function stepsPerSecond(contender: Contender): number {
+async function stepsPerSecond(contender: Contender): Promise<number> {
   contender.step(0);
+  await contender.idle?.();
   const start = performance.now();
   let steps = 0;
   let batch = 1;
   let milliseconds = 0;
   while (milliseconds < ROUND_MILLISECONDS) {
     for (let i = 0; i < batch; i++) contender.step(0);
+    if (contender.idle !== undefined) await contender.idle();
     steps += batch;
     milliseconds = performance.now() - start;
     // Reading the clock takes as long as a small step, so it is read less often where steps are short.

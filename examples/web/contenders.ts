@@ -1,4 +1,5 @@
 import { Adam } from "fused-adam";
+import { adam } from "fused-adam/tfjs";
 
 /** Adam without decay, PyTorch's defaults. TensorFlow.js has another epsilon by default, so it is given. */
 export const HYPER = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8 } as const;
@@ -10,7 +11,9 @@ export interface Contender {
   ready?(): Promise<unknown>;
   /** @param gradient one of `Problem.gradients`, by index */
   step(gradient: number): void;
-  params(): Float32Array;
+  /** Resolves when the steps are computed, where that is not at once. */
+  idle?(): Promise<unknown>;
+  params(): Float32Array | Promise<Float32Array>;
   dispose(): void;
 }
 
@@ -77,8 +80,26 @@ export function plainLoop({ start, gradients }: Problem): Contender {
   };
 }
 
+type Tf = typeof import("./tfjs.js");
+
 /** `tf.train.adam` on a backend, given ready-made gradient tensors. */
-export async function tfjsAdam(tf: typeof import("./tfjs.js"), backend: string, problem: Problem): Promise<Contender> {
+export function tfjsAdam(tf: Tf, backend: string, problem: Problem): Promise<Contender> {
+  const make = () => tf.train.adam(HYPER.lr, ...HYPER.betas, HYPER.eps);
+  return onTfjs(tf, backend, problem, make, `TensorFlow.js ${tf.version_core}, ${backend} backend`);
+}
+
+/** The package's Adam as an optimizer of TensorFlow.js. */
+export function tfjsFusedAdam(tf: Tf, backend: string, problem: Problem): Promise<Contender> {
+  return onTfjs(tf, backend, problem, () => adam(tf, HYPER), `fused-adam/tfjs, ${backend} backend`);
+}
+
+async function onTfjs(
+  tf: Tf,
+  backend: string,
+  problem: Problem,
+  make: () => InstanceType<Tf["Optimizer"]>,
+  name: string,
+): Promise<Contender> {
   // Tensors that are used while another backend is active would be moved to that one.
   const ready = async () => {
     if (!(await tf.setBackend(backend))) throw new Error(`TensorFlow.js could not start its ${backend} backend`);
@@ -86,12 +107,20 @@ export async function tfjsAdam(tf: typeof import("./tfjs.js"), backend: string, 
   await ready();
   const param = tf.variable(tf.tensor1d(problem.start.slice()));
   const gradients = problem.gradients.map((values) => [{ name: param.name, tensor: tf.tensor1d(values) }]);
-  const optimizer = tf.train.adam(HYPER.lr, ...HYPER.betas, HYPER.eps);
+  const optimizer = make();
+  const onGpu = backend.startsWith("webg");
+  // Reading one element waits for all steps before it.
+  const first = async () => {
+    const element = tf.slice1d(param, 0, 1);
+    await element.data();
+    element.dispose();
+  };
   return {
-    name: `TensorFlow.js ${tf.version_core}, ${backend} backend, 1 thread`,
+    name: onGpu ? name : `${name}, 1 thread`,
     ready,
     step: (gradient) => optimizer.applyGradients(gradients[gradient]!),
-    params: () => param.dataSync<"float32">().slice(),
+    ...(onGpu && { idle: first }),
+    params: async () => (await param.data<"float32">()).slice(),
     dispose() {
       optimizer.dispose();
       param.dispose();

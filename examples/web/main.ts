@@ -8,6 +8,7 @@ import { Session } from "./session.js";
 import { DEFAULTS, type Settings } from "./settings.js";
 import { SettingsForm } from "./settingsForm.js";
 import { compareSpeed, showSpeed } from "./speed.js";
+import type { BackendChoice } from "./speedProtocol.js";
 import { STYLES } from "./styles.js";
 import * as texts from "./texts.js";
 
@@ -208,6 +209,7 @@ function open(): void {
 
 async function compare(): Promise<void> {
   const length = Number(byId<HTMLSelectElement>("speed-size").value);
+  const backends = byId<HTMLSelectElement>("speed-backends").value as BackendChoice;
   const status = byId("speed-status");
   const interrupted = at.state === "running";
   comparing = true;
@@ -215,7 +217,7 @@ async function compare(): Promise<void> {
   if (interrupted) session?.send({ type: "pause" });
   try {
     status.textContent = "Preparing …";
-    const { rows, missing } = await compareSpeed({ length, threads: settings.threads }, (what) => {
+    const { rows, missing } = await compareSpeed({ backends, length, threads: settings.threads }, (what) => {
       status.textContent = what;
     });
     showSpeed(rows, length);
@@ -235,6 +237,11 @@ function download(): void {
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
 
+// Backends that the browser has nothing for are not offered.
+const hasWebGl = typeof OffscreenCanvas !== "undefined" && new OffscreenCanvas(1, 1).getContext("webgl2") !== null;
+for (const [value, there] of Object.entries({ webgl: hasWebGl, webgpu: "gpu" in navigator })) {
+  byId("speed-backends").querySelector<HTMLOptionElement>(`[value="${value}"]`)!.hidden = !there;
+}
 onClick("train", () => session?.send({ type: at.state === "running" ? "pause" : "train" }));
 for (const type of ["restart", "save", "load"] as const) onClick(type, () => session?.send({ type }));
 onClick("compare", compare);

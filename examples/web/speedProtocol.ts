@@ -1,4 +1,9 @@
+/** Which backends of TensorFlow.js take part. */
+export const BACKENDS = { cpus: ["wasm", "cpu"], webgl: ["webgl"], webgpu: ["webgpu"] } as const;
+export type BackendChoice = keyof typeof BACKENDS;
+
 export interface SpeedRequest {
+  readonly backends: BackendChoice;
   /** Parameters to update. */
   readonly length: number;
   readonly threads: number;

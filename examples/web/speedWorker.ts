@@ -1,6 +1,14 @@
 import { agree, COMMON_STEPS, time } from "./compare.js";
-import { type Contender, createProblem, fusedAdam, type Problem, plainLoop, tfjsAdam } from "./contenders.js";
-import type { SpeedReport, SpeedRequest, SpeedRow } from "./speedProtocol.js";
+import {
+  type Contender,
+  createProblem,
+  fusedAdam,
+  type Problem,
+  plainLoop,
+  tfjsAdam,
+  tfjsFusedAdam,
+} from "./contenders.js";
+import { BACKENDS, type BackendChoice, type SpeedReport, type SpeedRequest, type SpeedRow } from "./speedProtocol.js";
 
 let configured = false;
 
@@ -16,7 +24,7 @@ addEventListener("message", async ({ data }: MessageEvent<SpeedRequest>) => {
   }
 });
 
-async function compare({ length, threads }: SpeedRequest): Promise<void> {
+async function compare({ backends, length, threads }: SpeedRequest): Promise<void> {
   const problem = createProblem(length, COMMON_STEPS);
   const missing: string[] = [];
   const contenders: Contender[] = [];
@@ -32,8 +40,11 @@ async function compare({ length, threads }: SpeedRequest): Promise<void> {
   if (threads > 1) await addThreads(contenders, problem, threads);
   contenders.push(plainLoop(problem));
   doing("Fetching TensorFlow.js …");
-  for (const backend of ["wasm", "cpu"] as const) {
-    await add(`TensorFlow.js, ${backend}`, async () => tfjsAdam(await loadTfjs(), backend, problem));
+  for (const backend of BACKENDS[backends]) {
+    await add(`TensorFlow.js, ${backend}`, async () => tfjsAdam(await loadTfjs(backends), backend, problem));
+    if (backends !== "cpus") {
+      await add(`fused-adam/tfjs, ${backend}`, async () => tfjsFusedAdam(await loadTfjs(backends), backend, problem));
+    }
   }
 
   doing("Checking that all compute the same …");
@@ -50,8 +61,9 @@ async function compare({ length, threads }: SpeedRequest): Promise<void> {
 }
 
 /** Loaded and configured once; if loading failed, the next call tries again. */
-async function loadTfjs() {
+async function loadTfjs(backends: BackendChoice) {
   const tf = await import("./tfjs.js");
+  if (backends !== "cpus") await import("./tfjsGpu.js");
   if (!configured) tf.configureWasm();
   configured = true;
   return tf;

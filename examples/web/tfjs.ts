@@ -5,7 +5,28 @@ import plain from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url
 import simd from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url";
 import { env } from "@tensorflow/tfjs-core";
 
-export { setBackend, tensor1d, train, variable, version_core } from "@tensorflow/tfjs-core";
+// What the comparison calls, and what fused-adam/tfjs calls.
+export {
+  add,
+  backend,
+  engine,
+  env,
+  getBackend,
+  getKernel,
+  matMul,
+  Optimizer,
+  scalar,
+  serialization,
+  setBackend,
+  slice1d,
+  tensor,
+  tensor1d,
+  tidy,
+  train,
+  variable,
+  version_core,
+  zeros,
+} from "@tensorflow/tfjs-core";
 
 /** To be called before a backend is chosen. */
 export function configureWasm(): void {

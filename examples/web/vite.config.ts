@@ -52,6 +52,8 @@ export default defineConfig({
       "@assemblyscript/loader",
       "@tensorflow/tfjs-backend-cpu",
       "@tensorflow/tfjs-backend-wasm",
+      "@tensorflow/tfjs-backend-webgl",
+      "@tensorflow/tfjs-backend-webgpu",
       "@tensorflow/tfjs-core",
       "uplot",
     ],

@@ -208,7 +208,7 @@ describe("the comparison of speeds", () => {
     for (const contender of [await fusedAdam(problem, 1), plainLoop(problem)]) {
       for (let i = 0; i < COMMON_STEPS; i++) contender.step(i);
       const bound = 1e-6 * HYPER.lr * COMMON_STEPS + 8 * 2 ** -28;
-      contender.params().forEach((value, i) => {
+      (await contender.params()).forEach((value, i) => {
         expect(Math.abs(value - expected[i]!), `${contender.name}, ${i}`).toBeLessThan(bound);
       });
       contender.dispose();
@@ -219,7 +219,7 @@ describe("the comparison of speeds", () => {
     const problem = createProblem(100, COMMON_STEPS);
     const wrong = (change: (params: Float32Array) => Float32Array): Contender => {
       const loop = plainLoop(problem);
-      return { ...loop, name: "faulty", params: () => change(loop.params()) };
+      return { ...loop, name: "faulty", params: async () => change(await loop.params()) };
     };
     await expect(agree([plainLoop(problem), wrong(() => problem.start)])).rejects.toThrow("faulty ended");
     await expect(agree([plainLoop(problem), wrong((p) => p.with(7, p[7]! + 1e-6))])).rejects.toThrow("faulty ended");

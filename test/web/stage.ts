@@ -33,7 +33,7 @@ export class Stage {
         const { missing, headers = {} } = this.server;
         return { ...(missing?.test(path) ? NOT_FOUND : await fileIn(files, path)), headers };
       });
-      this.browser = await launch({ args: [`--host-resolver-rules=MAP ${UNTRUSTED} 127.0.0.1`] });
+      this.browser = await launch({ gpu: true, args: [`--host-resolver-rules=MAP ${UNTRUSTED} 127.0.0.1`] });
       return async () => {
         await this.browser.close();
         this.#site.close();

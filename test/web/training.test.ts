@@ -162,6 +162,31 @@ describe("the page, in Chromium", unless(noChromium), () => {
     expect(demo.errors).toEqual([]);
   });
 
+  test.each(["webgl", "webgpu"])(
+    "compares on %s, with the package as TensorFlow.js's optimizer there",
+    async (backend) => {
+      const demo = await stage.open();
+      const { page } = demo;
+      await page.getByLabel("Parameters").selectOption("4,096");
+      await page.getByLabel("TensorFlow.js on").selectOption(backend);
+      await demo.click("Compare");
+      await page.locator("#speed-status", { hasText: /^(Done|No)/ }).waitFor({ timeout: 50_000 });
+      expect(await demo.text("speed-status")).toBe("Done.");
+      const rows = await demo.table("speed-table");
+      expect(rows.map(([name]) => name)).toEqual([
+        "fused-adam, SIMD kernel, 1 thread",
+        "plain JavaScript loop, 1 thread",
+        `TensorFlow.js 4.22.0, ${backend} backend`,
+        `fused-adam/tfjs, ${backend} backend`,
+      ]);
+      for (const [, speed, , difference] of rows) {
+        expect(Number(speed!.replaceAll(",", ""))).toBeGreaterThan(0);
+        if (difference !== "–" && difference !== "none") expect(Number(difference)).toBeLessThanOrEqual(8e-7);
+      }
+      expect(demo.errors).toEqual([]);
+    },
+  );
+
   test("the development server of `npm run demo:web` serves the same page, isolated", async () => {
     const vite = await createServer({ configFile, server: { port: 0, host: "localhost" }, logLevel: "error" });
     try {

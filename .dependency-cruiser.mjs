@@ -13,7 +13,7 @@ export const ROOMS = {
   optimizer: ["threads", "kernels", "memory", "checks", "generated"],
   checkpoint: ["optimizer", "memory", "checks", "generated"],
   files: ["checkpoint", "optimizer", "checks"],
-  "adapters/tfjs": ["optimizer", "memory", "checks"],
+  "adapters/tfjs": ["optimizer", "kernels", "memory", "checks"],
   "adapters/jax": ["optimizer", "memory", "checks"],
 };
 

@@ -1,5 +1,6 @@
 import { clippedStep } from "./clipped.js";
 import type { Effort } from "./effort.js";
+import { gpuSteps } from "./gpu.js";
 import { insideJax } from "./jax.js";
 import { largeModels } from "./large.js";
 import type { Report } from "./report.js";
@@ -18,5 +19,6 @@ export const SECTIONS: Readonly<Record<string, (report: Report, effort: Effort) 
   flush: denseCost,
   subnormals: sparseDecay,
   tfjs: tfjsSteps,
+  gpu: gpuSteps,
   jax: insideJax,
 };

@@ -12,8 +12,8 @@ const BUDGETS = [
   { entries: ["./schedules"], kilobytes: 2.75 },
   { entries: [".", "./checkpoint"], without: [LOADER], kilobytes: 21 },
   { entries: [".", "./node"], without: [LOADER], kilobytes: 21 },
-  { entries: [".", "./tfjs"], without: [LOADER], kilobytes: 22 },
-  { entries: [".", "./jax"], without: [LOADER], kilobytes: 19.5 },
+  { entries: [".", "./tfjs"], without: [LOADER], kilobytes: 28.5 },
+  { entries: [".", "./jax"], without: [LOADER], kilobytes: 20.5 },
   { entries: ["."], unused: true, kilobytes: 0.05 },
 ];
 /** What the core loads when it is asked for, by its file in dist/esm/generated/. */

@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-import { factoryFor } from "./adapters/tfjs/optimizer.js";
+import { factoryFor, registerRules } from "./adapters/tfjs/optimizer.js";
 import type { FusedOptimizer, Tf, TfjsOptions } from "./adapters/tfjs/types.js";
 
 export type { FusedOptimizer, Tf, TfjsOptions } from "./adapters/tfjs/types.js";
@@ -41,7 +41,12 @@ export function adamw(tf: Tf, options?: TfjsOptions): FusedOptimizer {
 /**
  * Lets `tf.loadLayersModel` make these optimizers, for models saved with `includeOptimizer`. `adam` and `adamw` do the same; it
  * is for a program that loads a model before it has called either.
+ *
+ * @param rules `decay` and `lrFactor` for models that are loaded from now on and were saved with such rules, which are code and
+ * not saved. What they once said of a variable is saved and stays; they are asked about all others.
+ * @throws TypeError for what are no rules
  */
-export function register(tf: Tf): void {
+export function register(tf: Tf, rules?: Pick<TfjsOptions, "decay" | "lrFactor">): void {
   factoryFor(tf);
+  if (rules !== undefined) registerRules(tf, rules);
 }

@@ -2,7 +2,7 @@ import { failMismatch, failType } from "../../checks/errors.js";
 import type { Schedule, StepResult } from "../../checks/types.js";
 import { warnOnce } from "../../checks/warn.js";
 import { NOTHING_SAVED, readConfig, type Saved } from "./config.js";
-import { type KindName, readSettings, type Settings } from "./settings.js";
+import { checkRules, type KindName, readSettings, type Settings } from "./settings.js";
 import { disposeVariable, inUse, readGradients } from "./tensors.js";
 import { Trainer } from "./trainer.js";
 import type { FusedOptimizer, NamedTensor, NamedTensorMap, Scalar, serialization, Tf, Variable } from "./types.js";
@@ -11,6 +11,12 @@ import type { FusedOptimizer, NamedTensor, NamedTensorMap, Scalar, serialization
 export type Factory = (kind: KindName, options: unknown) => FusedOptimizer;
 
 const factories = new WeakMap<Tf["Optimizer"], Factory>();
+const rules = new WeakMap<Tf["Optimizer"], Settings["rule"]>();
+
+/** Rules for models that are loaded from now on and were saved with rules of their own. */
+export function registerRules(tf: Tf, given: unknown): void {
+  rules.set(tf.Optimizer, checkRules(given));
+}
 
 /**
  * The factory for this copy of tfjs, whose `tf.Optimizer` the classes extend. The first time, it registers them, so that models
@@ -34,7 +40,6 @@ function define(tf: Tf): Factory {
     readonly #trainer: Trainer;
     /** What `getWeights` lends as "iter". */
     #iter: Variable | undefined;
-    #lastStep: StepResult | undefined;
 
     constructor(settings: Settings, saved: Saved) {
       super();
@@ -50,7 +55,19 @@ function define(tf: Tf): Factory {
     }
 
     get lastStep(): StepResult | undefined {
-      return this.#lastStep;
+      return this.#trainer.lastStep;
+    }
+
+    override get iterations(): number {
+      return this.#trainer.iterations;
+    }
+
+    settled(): Promise<StepResult | undefined> {
+      return this.#trainer.settle();
+    }
+
+    readable(): Promise<void> {
+      return this.#trainer.readable();
     }
 
     override minimize(f: () => Scalar, returnCost = false, varList?: Variable[]): Scalar | null {
@@ -62,12 +79,11 @@ function define(tf: Tf): Factory {
     }
 
     override applyGradients(gradients: NamedTensorMap | NamedTensor[]): void {
-      this.#lastStep = this.#trainer.step(readGradients(tf, gradients));
-      if (!this.#lastStep.skipped) this.incrementIterations();
+      this.#trainer.step(readGradients(tf, gradients));
     }
 
     override async getWeights(): Promise<NamedTensor[]> {
-      const moments = this.#trainer.moments();
+      const moments = await this.#trainer.moments();
       if (this.iterations > 2 ** 31 - 1) failMismatch("iterations", "an int32", String(this.iterations));
       const iter = tf.scalar(this.iterations, "int32");
       if (this.#iter !== undefined && inUse(tf, this.#iter)) this.#iter.assign(iter);
@@ -77,11 +93,11 @@ function define(tf: Tf): Factory {
     }
 
     override async setWeights(weights: NamedTensor[]): Promise<void> {
-      this.iterations_ = await this.#trainer.load(weights);
+      await this.#trainer.load(weights);
     }
 
     override getConfig(): serialization.ConfigDict {
-      return this.#trainer.config(this.iterations) as serialization.ConfigDict;
+      return this.#trainer.config() as serialization.ConfigDict;
     }
 
     override dispose(): void {
@@ -105,7 +121,7 @@ function define(tf: Tf): Factory {
             `a model was saved whose learning rate followed a schedule, which is code and is not saved: it is ${rate}`,
           );
         }
-        return new Class(settings, saved);
+        return new Class({ ...settings, rule: settings.rule ?? rules.get(tf.Optimizer) }, saved);
       }
     };
   const classes = { FusedAdam: classOf("FusedAdam"), FusedAdamW: classOf("FusedAdamW") };

@@ -1,4 +1,6 @@
 import { fail } from "../../checks/errors.js";
+import { isLost } from "./placements/gpu/lost.js";
+import { cached, type GpuData } from "./placements/gpu/watch.js";
 import type { KernelBackend, Tensor, Tf } from "./types.js";
 
 /**
@@ -7,24 +9,27 @@ import type { KernelBackend, Tensor, Tf } from "./types.js";
  */
 export const WEBGPU = "webgpu";
 
-/** A tensor's data on the webgpu backend; `values` is what an asynchronous read has left on the host. */
+/** A tensor's data on a GPU; `values` is what was read from there and is still so. */
 interface GpuBackend extends KernelBackend {
-  readonly tensorMap?: { get(dataId: object): { readonly values: unknown } };
+  readonly tensorMap?: { get(dataId: object): GpuData };
+  readonly texData?: { get(dataId: object): GpuData };
 }
 
 /**
- * Checks that tensors can be moved to the backend of the moment without a synchronous read of webgpu.
+ * Checks that tensors can be moved to the backend of the moment: without a synchronous read of webgpu, and not from a device
+ * that is lost.
  *
  * @throws Error `ERR_BACKEND`
  */
 export function checkReadable(tf: Tf, label: string, tensors: Iterable<Tensor>): void {
   const { registry, state } = tf.engine();
-  const gpu = registry[WEBGPU] as GpuBackend | undefined;
-  if (gpu === undefined || gpu === tf.backend()) return;
   for (const { dataId } of tensors) {
-    if (state.tensorInfo.get(dataId)?.backend !== gpu) continue;
-    if (gpu.tensorMap?.get(dataId).values == null) {
-      const expected = "values that were read (await tensor.data()) before they leave webgpu";
+    const backend = state.tensorInfo.get(dataId)?.backend as GpuBackend | undefined;
+    if (backend === undefined || backend === tf.backend()) continue;
+    if (backend !== registry[WEBGPU] && !isLost(backend)) continue;
+    const data = (backend.tensorMap ?? backend.texData)?.get(dataId);
+    if (data === undefined || cached(data) == null) {
+      const expected = "values that were read (await optimizer.readable()) before they leave a GPU";
       fail(Error, "ERR_BACKEND", label, expected, "some that are there alone and cannot be read synchronously");
     }
   }

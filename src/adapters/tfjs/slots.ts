@@ -97,7 +97,13 @@ export class Slots {
     if (saved !== undefined) return saved;
     if (rule !== undefined) return rule(variable.name, variable.shape);
     const got = `${show(variable.name)}, which has no saved one`;
-    fail(Error, "ERR_STATE_MISMATCH", "decay, lrFactor", "rules, which are code and are not saved with a model", got);
+    fail(
+      Error,
+      "ERR_STATE_MISMATCH",
+      "decay, lrFactor",
+      "rules, which are code and not saved with a model: register(tf, { decay, lrFactor }) before loading",
+      got,
+    );
   }
 
   #fresh(variable: Variable): Slot {

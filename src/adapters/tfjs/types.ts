@@ -8,6 +8,7 @@ export type Tf = Pick<
   | "add"
   | "backend"
   | "engine"
+  | "env"
   | "getBackend"
   | "getKernel"
   | "matMul"
@@ -19,7 +20,15 @@ export type Tf = Pick<
   | "zeros"
 >;
 
-export type { KernelBackend, NamedTensorMap, Scalar, serialization, Tensor, Variable } from "@tensorflow/tfjs-core";
+export type {
+  KernelBackend,
+  NamedTensorMap,
+  Scalar,
+  serialization,
+  Tensor,
+  TensorInfo,
+  Variable,
+} from "@tensorflow/tfjs-core";
 
 /** An entry of the array form of `applyGradients`, and of `getWeights`. */
 export interface NamedTensor {
@@ -35,6 +44,11 @@ export interface TfjsOptions extends AdamOptions, Pick<StepOptions, "clipNorm" |
   readonly lrFactor?: ((name: string, shape: readonly number[]) => number) | undefined;
   /** Default "auto". */
   readonly kernel?: KernelChoice | undefined;
+  /**
+   * "auto", the default: on webgpu, and on webgl with float32 textures, variables and moments stay on the GPU, and the step is
+   * computed there. "copy": gradients are read and parameters written back on webgl, as on backends that are not known.
+   */
+  readonly gpu?: "auto" | "copy" | undefined;
 }
 
 /** A `tf.Optimizer`, and what it has beyond that. */
@@ -43,6 +57,23 @@ export interface FusedOptimizer extends tfjs.Optimizer {
   get learningRate(): number;
   /** A number or a schedule, from the next step on. */
   set learningRate(value: number | Schedule);
-  /** What the last `applyGradients` did, undefined before the first: whether it was skipped, and the gradient norm. */
+  /**
+   * What the last `applyGradients` did, undefined before the first: whether it was skipped, and the gradient norm. On a GPU, with
+   * `clipNorm` or `skipNonFinite`, what the last one did of which that is known; `iterations` counts later ones as taken.
+   */
   readonly lastStep: StepResult | undefined;
+  /**
+   * Waits until it is known what every step did, and resolves to what the last one did: then `lastStep` and `iterations` are
+   * current. On a GPU that takes until the step is computed, elsewhere nothing.
+   *
+   * @throws Error `ERR_BACKEND` for a device that was lost
+   */
+  settled(): Promise<StepResult | undefined>;
+  /**
+   * Settles, and reads variables and moments, so that they survive `tf.setBackend`. Needed before leaving webgpu, which cannot be
+   * read synchronously; harmless elsewhere.
+   *
+   * @throws Error `ERR_BACKEND` for a device that was lost
+   */
+  readable(): Promise<void>;
 }

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { adam, adamw, type TfjsOptions } from "fused-adam/tfjs";
+import { adam, adamw, register, type TfjsOptions } from "fused-adam/tfjs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { loadDigits } from "../../../examples/shared/digits.js";
 import { caught, expectError, rangeError, stateError, typeError } from "../../support/api.js";
@@ -244,6 +244,29 @@ describe("configurations", () => {
   it.each(Object.entries(WRONG))("%s: refused", async (_, [spoil, expected]) => {
     const saved = await trained({});
     expectError(await caught(() => load(edited(saved, ({ config }) => spoil(config)))), expected);
+  });
+
+  it("rules given to register are asked about variables that have no saved one: the bits of the model that was saved", async () => {
+    const decay = (name: string) => name.includes("bias");
+    const lrFactor = (_: string, shape: readonly number[]) => shape.length;
+    const model = network();
+    // It has never stepped, so no rule was asked, and nothing of rules is saved.
+    compile(model, adamw(tf, { lr: 0.01, weightDecay: 0.5, decay, lrFactor }));
+    const saved = await save(model);
+    const unruly = await load(saved);
+    expectError(await caught(() => trainOn(unruly, 1)), stateError("decay, lrFactor", "ERR_STATE_MISMATCH"));
+    expectError(await caught(() => register(tf, { decay: true } as never)), typeError("decay"));
+    expectError(await caught(() => register(tf, { lr: 1 } as never)), typeError("rules", "ERR_UNKNOWN_OPTION"));
+    register(tf, { decay, lrFactor });
+    const loaded = await load(saved);
+    await trainOn(model, 2);
+    await trainOn(loaded, 2);
+    expect(weightsOf(loaded)).toEqual(weightsOf(model));
+    // And saved again, with what they said.
+    const again = await load(await save(loaded));
+    await trainOn(model, 1);
+    await trainOn(again, 1);
+    expect(weightsOf(again)).toEqual(weightsOf(model));
   });
 
   it("a process that only loads needs register(tf), and no more", unless(notBuilt), async () => {

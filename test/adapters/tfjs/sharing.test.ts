@@ -1,6 +1,7 @@
 /** Whose data is whose: what else holds a variable's data keeps its values, and what tfjs computes from a variable is from its newest. */
 import { adam, adamw } from "fused-adam/tfjs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { unless } from "../../support/host.js";
 import { BACKENDS, storage, type Tensor, tf, traffic, use, type Variable } from "../../support/tfjs.js";
 
 const ones = (shape: number[] = [4, 4]) => tf.tidy(() => tf.variable(tf.ones(shape)));
@@ -12,6 +13,21 @@ const all = (tensor: Tensor) => [...new Set(Array.from(tensor.dataSync(), (value
 describe.each(BACKENDS)("%s", (backend) => {
   beforeEach(() => use(backend));
   afterEach(() => tf.disposeVariables());
+
+  it(
+    "complex numbers made of a variable keep what they were made of",
+    unless(backend !== "cpu" && "has no complex numbers"),
+    () => {
+      const variable = ones();
+      const optimizer = adamw(tf, options);
+      optimizer.applyGradients(grads(variable));
+      const made = [tf.complex(variable, variable), tf.cast(variable, "complex64")];
+      optimizer.applyGradients(grads(variable));
+      expect(made.map((complex) => all(tf.real(complex)))).toEqual([[0.75], [0.75]]);
+      expect(all(tf.imag(made[0]!))).toEqual([0.75]);
+      expect(all(variable)).toEqual([0.5]);
+    },
+  );
 
   describe("nothing is copied that need not be", () => {
     it.runIf(backend === "cpu")("cpu: all variables are views of one linear memory, from the first step on", () => {

@@ -25,6 +25,22 @@ function guarded({ buffer, byteOffset, length }: Float32Array): Float32Array {
   return Reflect.construct(Float32Array, [buffer, byteOffset, length], Guarded);
 }
 
+const copying = new WeakSet<ArrayBackend>();
+
+/**
+ * Has a backend copy regions that it is given as a tensor's values: `tf.complex` and `tf.cast` to complex64 keep the arrays of
+ * their parts as they are, under other data, where a step would change them.
+ */
+function copyWrites(backend: ArrayBackend): void {
+  if (copying.has(backend)) return;
+  copying.add(backend);
+  const { write } = backend;
+  backend.write = function (values, ...rest) {
+    const isRegion = ArrayBuffer.isView(values) && Object.getPrototypeOf(values) === Guarded.prototype;
+    return write.call(this, isRegion ? new Float32Array(values as Float32Array) : values, ...rest);
+  };
+}
+
 const probed = new WeakMap<KernelBackend, boolean>();
 
 /** Whether a tensor's array can be exchanged for another, and kernels and `dataSync()` then read that. */
@@ -67,6 +83,7 @@ export class SharedSeat implements Seat {
     readonly view: Float32Array,
   ) {
     this.#guarded = guarded(view);
+    copyWrites(backend);
   }
 
   pull(): void {

@@ -463,4 +463,24 @@ describe("in Chromium", unless(noChromium), () => {
       iterations: 3,
     });
   });
+
+  it("webgl with half-float textures: by copying, and one warning says so", async () => {
+    const seen = await call(async ({ tf, make, said }) => {
+      await tf.setBackend("webgl");
+      const step = () => {
+        const variable = tf.tidy(() => tf.variable(tf.zeros([2])));
+        const optimizer = make.adamw(tf, { lr: 1, weightDecay: 0, betas: [0, 0], eps: 0, clipNorm: 9 });
+        optimizer.applyGradients([{ name: variable.name, tensor: tf.ones([2]) }]);
+        // Known at once: the step was computed here.
+        return [[...variable.dataSync()], optimizer.lastStep!.skipped];
+      };
+      const flag = "WEBGL_RENDER_FLOAT32_ENABLED";
+      tf.env().set(flag, false);
+      const half = step();
+      tf.env().set(flag, true);
+      return { half, warnings: said.filter((line) => line.includes("8 bytes per parameter")).length };
+    });
+    expect(seen.half).toEqual([[-1, -1], false]);
+    expect(seen.warnings).toBe(1);
+  });
 });

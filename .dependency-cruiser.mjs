@@ -14,7 +14,7 @@ export const ROOMS = {
   checkpoint: ["optimizer", "memory", "checks", "generated"],
   files: ["checkpoint", "optimizer", "checks"],
   "adapters/tfjs": ["optimizer", "kernels", "memory", "checks"],
-  "adapters/jax": ["optimizer", "memory", "checks"],
+  "adapters/jax": ["optimizer", "kernels", "memory", "checks"],
 };
 
 /** What comes from elsewhere, and the only files that may import it. */

@@ -1,8 +1,9 @@
 import { type Array as JaxArray, jit, numpy, tree } from "@jax-js/jax";
 import { fail } from "../../checks/errors.js";
 import { checkCount, checkNonNegative, checkObject, own } from "../../checks/values.js";
+import { CONSTANTS } from "../../kernels/table.js";
 import { momentsOf } from "../../memory/regions.js";
-import { CONSTANTS, stepConstants } from "../../optimizer/stepConstants.js";
+import { stepConstants } from "../../optimizer/stepConstants.js";
 import {
   type ArrayTree,
   areOnGpu,
@@ -56,7 +57,7 @@ export function stepOnDevice(
   const lr = typeof hyper.lr === "number" ? hyper.lr : checkNonNegative(`lr(${step})`, hyper.lr(step));
   // A row for leaves that decay, and one for those that do not.
   const rows = [hyper.weightDecay, 0].map((weightDecay) => {
-    const row = new Float32Array(CONSTANTS);
+    const row = new Float32Array(CONSTANTS.length);
     stepConstants(row, { ...hyper, weightDecay }, settings.variant.coupled, lr, step, hyper.maximize ? -1 : 1);
     return [...row];
   });

@@ -87,7 +87,7 @@ const HYPER = {
 const KERNELS = UPDATE_ROWS.flatMap((row, i) => (row.gradient === "scaled" ? [{ row, i }] : []));
 
 describe.each(KERNELS)("$row.name", ({ row, i }) => {
-  const variant = { coupled: row.decay === "adam", amsgrad: row.amsgrad };
+  const variant = { coupled: row.decay === "l2", amsgrad: row.amsgrad };
   const memory = { buffer: new ArrayBuffer(64) };
   const kernel = scalarKernels(memory).update[i]!;
   const constants = new Float32Array(9);

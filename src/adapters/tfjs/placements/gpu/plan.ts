@@ -2,8 +2,8 @@ import type { Hyper } from "../../../../checks/defaults.js";
 import { fail } from "../../../../checks/errors.js";
 import type { StepOptions } from "../../../../checks/types.js";
 import { checkNonNegative } from "../../../../checks/values.js";
-import { FLUSH_EVERY } from "../../../../kernels/table.js";
-import { CONSTANTS, stepConstants } from "../../../../optimizer/stepConstants.js";
+import { CONSTANTS, FLUSH_EVERY } from "../../../../kernels/table.js";
+import { stepConstants } from "../../../../optimizer/stepConstants.js";
 import type { Part } from "../../placement.js";
 import { KINDS, type Settings } from "../../settings.js";
 import type { Slot } from "../../slot.js";
@@ -98,7 +98,7 @@ function fill(
   step: number,
 ): void {
   stepConstants(row, hyper, coupled, rate, step, (hyper.maximize ? -1 : 1) / gradScale);
-  row[CONSTANTS] = step % FLUSH_EVERY === 0 ? 2 ** -126 : 0;
+  row[CONSTANTS.length] = step % FLUSH_EVERY === 0 ? 2 ** -126 : 0;
 }
 
 /** The rows of all classes. */

@@ -1,4 +1,5 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { fill } from "../scripts/regions.js";
 import { charts } from "./charts.js";
 import { CLIPPED } from "./clipped.js";
 import { sizeName } from "./effort.js";
@@ -145,32 +146,12 @@ function rowTable(rows: readonly Row[]): string {
   );
 }
 
-/**
- * The documents with every marked region filled anew.
- *
- * @throws Error for a region that stands in none of them or twice, or one that nothing is known of
- */
-export function fill(documents: readonly string[], contents: Readonly<Record<string, string>>): string[] {
-  const seen = new Set<string>();
-  const filled = documents.map((document) =>
-    document.replace(/(<!-- bench:(\w+) -->\n).*?(<!-- \/bench:\2 -->)/gs, (_, open, name, close) => {
-      if (!Object.hasOwn(contents, name)) throw new Error(`"bench:${name}": expected ${Object.keys(contents)}`);
-      if (seen.has(name)) throw new Error(`"bench:${name}": expected one place, got two`);
-      seen.add(name);
-      return `${open}${contents[name]}\n${close}`;
-    }),
-  );
-  for (const name of Object.keys(contents)) {
-    if (!seen.has(name)) throw new Error(`"bench:${name}": expected a region in ${PAGES.join(", ")}, got none`);
-  }
-  return filled;
-}
-
 /** Tables into the pages, charts into docs/bench, below `root`. */
 export function publish(results: Results, root: URL): void {
   if (!results.complete) throw new Error('"build/bench.json": expected a full run of everything, got a part of one');
   const pages = PAGES.map((page) => new URL(page, root));
   const filled = fill(
+    "bench",
     pages.map((page) => readFileSync(page, "utf8")),
     regions(results),
   );

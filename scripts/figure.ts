@@ -34,17 +34,19 @@ interface Words {
 
 /** An Observable Plot as a stand-alone SVG for light and dark pages, with a title and a description for screen readers. */
 export function figure({ title, subtitle, description }: Words, options: Plot.PlotOptions): string {
+  const marginTop = options.marginTop ?? 60;
   const { document } = parseHTML("<!doctype html><html></html>");
-  const above = { frameAnchor: "top-left", dx: 12 - (options.marginLeft ?? 40) } as const;
+  // Once over all facets, where there are some.
+  const above = { frameAnchor: "top-left", facet: "super", dx: 12 - (options.marginLeft ?? 40) } as const;
   const marks = [
-    Plot.text([title], { ...above, dy: -44, fontSize: 17, fontWeight: 600 }),
-    Plot.text([subtitle], { ...above, dy: -21 }),
+    Plot.text([title], { ...above, dy: 16 - marginTop, fontSize: 17, fontWeight: 600 }),
+    Plot.text([subtitle], { ...above, dy: 39 - marginTop }),
     ...(options.marks ?? []),
   ];
   const svg = Plot.plot({
-    marginTop: 60,
     style: { fontSize: "14px", overflow: "visible" },
     ...options,
+    marginTop,
     marks,
     document: document as unknown as Document,
   });

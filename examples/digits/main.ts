@@ -1,12 +1,12 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { Adam, AdamW } from "fused-adam";
 import { loadDigits } from "../shared/digits.js";
+import { createProgress } from "../shared/progress.js";
 import type { Rule } from "../shared/run.js";
 import { EPOCHS, HELD_OUT_SIZE, SEED, TRAIN_SIZE, WEIGHT_DECAY } from "../shared/task.js";
 import { lossChart } from "./chart.js";
 import { contradictions } from "./checks.js";
 import { type DecayColumn, measureDecay, recordGradients } from "./decayTable.js";
-import { createProgress } from "./progress.js";
 import { decayReport, percent, short, trainingReport } from "./report.js";
 import { type TrainedRun, train } from "./train.js";
 

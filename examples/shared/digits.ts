@@ -8,7 +8,7 @@ export function loadDigits(trainSize: number, heldOutSize: number, seed: number)
 }
 
 /** Reads the package's JSON files, because its main module shuffles with Math.random. */
-function readDigits(): Dataset {
+export function readDigits(): Dataset {
   const require = createRequire(import.meta.url);
   const pixelsByDigit = Array.from({ length: CLASSES }, (_, digit) => {
     const path = require.resolve(`mnist/src/digits/${digit}.json`);

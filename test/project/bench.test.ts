@@ -9,11 +9,12 @@ import { NATIVE, NATIVE_2, NATIVE_LOAD_STORE_2 } from "../../bench/entrants/nati
 import { alternate, ratio, spread, timeCalls } from "../../bench/measure.js";
 import { createModel, loopStep } from "../../bench/model.js";
 import { compileNative } from "../../bench/native/process.js";
-import { fill, PAGES, publish, regions } from "../../bench/publish.js";
+import { PAGES, publish, regions } from "../../bench/publish.js";
 import { Report, type Results } from "../../bench/report.js";
 import { SECTIONS } from "../../bench/sections.js";
 import { race, STEP } from "../../bench/step.js";
 import { Terminal } from "../../bench/terminal.js";
+import { fill } from "../../scripts/regions.js";
 
 /** Everything once, at sizes that take no time. */
 const TINY: Effort = { sizes: [16, 4096], plan: () => ({ rounds: 2, milliseconds: 0.01, warmUp: 0 }) };
@@ -77,7 +78,7 @@ describe("a run of everything", () => {
 
   it("fills every region of the pages that have figures, and nothing else of them", () => {
     const pages = PAGES.map((page) => readFileSync(new URL(`../../${page}`, import.meta.url), "utf8"));
-    const filled = fill(pages, regions(results));
+    const filled = fill("bench", pages, regions(results));
     const outside = (text: string) => text.replace(/(<!-- bench:\w+ -->).*?(<!-- \/bench)/gs, "$1$2");
     expect(filled.map(outside)).toEqual(pages.map(outside));
     const all = filled.join("");
@@ -226,9 +227,9 @@ describe("a terminal", () => {
 describe("regions of documents", () => {
   it("are named in an error when nothing is known of them, when no document has them, when they stand twice", () => {
     const region = "<!-- bench:a -->\nold\n<!-- /bench:a -->\n";
-    expect(fill(["text", region], { a: "$1 new" })).toEqual(["text", region.replace("old", "$1 new")]);
-    expect(() => fill(["<!-- bench:b -->\n<!-- /bench:b -->"], { a: "" })).toThrow('"bench:b": expected a');
-    expect(() => fill(["text"], { a: "" })).toThrow('"bench:a": expected a region in ');
-    expect(() => fill([region, region], { a: "" })).toThrow('"bench:a": expected one place');
+    expect(fill("bench", ["text", region], { a: "$1 new" })).toEqual(["text", region.replace("old", "$1 new")]);
+    expect(() => fill("bench", ["<!-- bench:b -->\n<!-- /bench:b -->"], { a: "" })).toThrow('"bench:b": expected a');
+    expect(() => fill("bench", ["text"], { a: "" })).toThrow('"bench:a": expected a region in ');
+    expect(() => fill("bench", [region, region], { a: "" })).toThrow('"bench:a": expected one place');
   });
 });

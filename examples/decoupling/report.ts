@@ -1,0 +1,91 @@
+import { table } from "../../bench/terminal.js";
+import {
+  bestDecays,
+  type Chosen,
+  type Criterion,
+  compare,
+  type Outcomes,
+  oneForAll,
+  resultOf,
+  slopeOf,
+} from "./analysis.js";
+import type { Summary } from "./statistics.js";
+import { RULE_NAMES, type Study } from "./study.js";
+import type { RuleName } from "./training.js";
+
+const signed = (value: number, digits: number) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
+const short = (value: number) => String(Number(value.toPrecision(2)));
+const percent = (share: number) => (100 * share).toFixed(1);
+/** Nothing is said where one value says nothing. */
+const plusMinus = (value: number, digits: number) => (Number.isNaN(value) ? "" : ` ± ${value.toFixed(digits)}`);
+
+/** Held-out accuracy in percent of every cell of a rule's grid, the largest rate first; the best of each row in bold. */
+export function gridTable(study: Study, outcomes: Outcomes, rule: RuleName): string {
+  const decays = study.decays[rule];
+  return table(
+    ["rate \\ λ", ...decays.map(short)],
+    study.rates.toReversed().map((lr) => {
+      const row = decays.map((weightDecay) => resultOf(study, outcomes, { rule, lr, weightDecay }).accuracy);
+      const best = row.indexOf(Math.max(...row));
+      return [short(lr), ...row.map((value, i) => (i === best ? `**${percent(value)}**` : percent(value)))];
+    }),
+  );
+}
+
+/** How a rule's best decay goes with the rate, and what a single decay for all rates comes to. */
+export function slopeTable(study: Study, outcomes: Outcomes): string {
+  const columns = RULE_NAMES.map((rule) => ({
+    best: bestDecays(study, outcomes, rule),
+    slope: slopeOf(study, outcomes, rule),
+    one: oneForAll(study, outcomes, rule),
+  }));
+  return table(
+    ["", ...RULE_NAMES],
+    [
+      ...study.rates.map((lr, i) => [
+        `best λ at rate ${lr}`,
+        ...columns.map(({ best }) => short(best[i]!.weightDecay)),
+      ]),
+      [
+        "powers of ten in λ per power of ten in the rate",
+        ...columns.map(({ slope: { slope, error } }) => signed(slope, 2) + plusMinus(error, 2)),
+      ],
+      ["one λ for all rates", ...columns.map(({ one }) => short(one.weightDecay))],
+      ["mean held-out accuracy with it, %", ...columns.map(({ one }) => percent(one.accuracy))],
+    ],
+  );
+}
+
+const CRITERION: Record<Criterion, { readonly name: string; readonly factor: number; readonly digits: number }> = {
+  loss: { name: "held-out loss", factor: 1, digits: 3 },
+  accuracy: { name: "held-out accuracy, %", factor: 100, digits: 1 },
+};
+
+/** What was chosen for each task by a criterion, and how it did with fresh seeds: mean ± standard deviation; differences ± standard error. */
+export function comparisonTable(studies: readonly Study[], outcomes: Outcomes, by: Criterion): string {
+  const { name, factor, digits } = CRITERION[by];
+  const show = ({ mean }: Summary, spread: number) =>
+    (factor * mean).toFixed(digits) + plusMinus(factor * spread, digits);
+  const chosen = ({ lr, weightDecay, atEdge }: Chosen) =>
+    `${short(lr)}, ${short(weightDecay)}${atEdge ? " (edge)" : ""}`;
+  return table(
+    [
+      "",
+      ...RULE_NAMES.map((rule) => `${rule}: rate, λ`),
+      ...RULE_NAMES.map((rule) => `${rule}: ${name}`),
+      "difference",
+      "AdamW better",
+    ],
+    studies.map((study) => {
+      const { rules, difference, wins } = compare(study, outcomes, by);
+      const { mean, error } = difference;
+      return [
+        study.task,
+        ...RULE_NAMES.map((rule) => chosen(rules[rule])),
+        ...RULE_NAMES.map((rule) => show(rules[rule].result, rules[rule].result.deviation)),
+        signed(factor * mean, digits) + plusMinus(factor * error, digits),
+        `${wins} of ${study.freshSeeds.length}`,
+      ];
+    }),
+  );
+}

@@ -36,7 +36,7 @@ if (options.publish) {
 
 async function main(studies: readonly Study[]): Promise<void> {
   const started = performance.now();
-  const runner = new Runner(join(out, "unfinished"));
+  const runner = new Runner(out);
   const { done, underWay } = runner.left;
   if (done + underWay > 0)
     console.log(`Going on with a run that was broken off: ${done} runs done, ${underWay} under way`);

@@ -16,10 +16,11 @@ export class Runner {
   readonly #pool: Tinypool;
   readonly #outcomes = new Map<string, Outcome>();
 
-  /** @param folder for the journal and what it is about. It is gone after `close`. */
-  constructor(folder: string) {
-    mkdirSync(folder, { recursive: true });
-    const bytes = compile(join(folder, "network.wasm"));
+  /** @param out a folder for what it writes. What was left there is gone on with. */
+  constructor(out: string) {
+    mkdirSync(out, { recursive: true });
+    const bytes = compile(join(out, "network.wasm"));
+    const folder = join(out, "unfinished");
     this.#journal = new Journal(folder, digestOf(bytes));
     const workerData: WorkerData = { module: new WebAssembly.Module(bytes), folder };
     const threads = availableParallelism();

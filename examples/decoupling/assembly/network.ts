@@ -60,12 +60,11 @@ export function forward(network: Network, examples: Examples, batch: usize, coun
 /** After `forward`: adds the gradient of the batch's mean cross entropy to `w1Grad` and `w2Grad`. */
 export function backward(network: Network, examples: Examples, batch: usize, count: usize): void {
   const rows = roundUp(count, 4), hidden = network.hidden << 2, padded = network.padded << 2;
-  for (let i: usize = 0; i < rows; i++) {
-    const logits = network.logits + i * padded;
-    if (i < count) softmaxGrad(logits, padded, network.mask, load<u32>(examples.labels + (load<u32>(batch + (i << 2)) << 2)), count);
-    else memory.fill(logits, 0, padded);
+  for (let i: usize = 0; i < count; i++) {
+    const label = load<u32>(examples.labels + (load<u32>(batch + (i << 2)) << 2));
+    softmaxGrad(network.logits + i * padded, padded, network.mask, label, count);
   }
-  // The first: a sum over examples. A padded class has no gradient, so its row of the product is left where it is.
+  // A sum over examples; the activations of those that only fill up are 0. Rows of padded classes are left where they are.
   multiply(network.logits, network.padded, 4, padded, rows, network.activations, network.hidden, network.w2Product);
   addTo(network.w2Grad, network.w2Product, network.classes * hidden);
   multiply(network.logits, rows, padded, 4, network.classes, network.w2, network.hidden, network.activationGrads);
@@ -151,14 +150,14 @@ function swapNeighbours(x: v128): v128 {
   return v128.shuffle<i32>(x, x, 1, 0, 3, 2);
 }
 
-/** e^x for x <= 0 to 2e-7 of its value, and 0 below -87, where float32 has no normal number for it (Cephes, expf). */
+/** e^x for x <= 0, to 2e-7 of it (Cephes, expf); e^-87 below that, where float32 has no normal numbers any more. */
 // @ts-expect-error: decorator
 @inline
 function exp(x: v128): v128 {
   const log2e: f32 = 1.44269504088896341, high: f32 = 0.693359375, low: f32 = -2.12194440e-4;
-  const isNormal = f32x4.ge(x, f32x4.splat(-87));
-  const power = f32x4.nearest(f32x4.mul(f32x4.max(x, f32x4.splat(-87)), f32x4.splat(log2e)));
-  const r = f32x4.sub(f32x4.sub(f32x4.max(x, f32x4.splat(-87)), f32x4.mul(power, f32x4.splat(high))), f32x4.mul(power, f32x4.splat(low)));
+  x = f32x4.max(x, f32x4.splat(-87));
+  const power = f32x4.nearest(f32x4.mul(x, f32x4.splat(log2e)));
+  const r = f32x4.sub(f32x4.sub(x, f32x4.mul(power, f32x4.splat(high))), f32x4.mul(power, f32x4.splat(low)));
   let y = f32x4.splat(1.9875691500e-4);
   y = f32x4.add(f32x4.mul(y, r), f32x4.splat(1.3981999507e-3));
   y = f32x4.add(f32x4.mul(y, r), f32x4.splat(8.3334519073e-3));
@@ -167,7 +166,7 @@ function exp(x: v128): v128 {
   y = f32x4.add(f32x4.mul(y, r), f32x4.splat(5.0000001201e-1));
   y = f32x4.add(f32x4.add(f32x4.mul(f32x4.mul(y, r), r), r), f32x4.splat(1));
   const exponent = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(power), i32x4.splat(127)), 23);
-  return v128.and(f32x4.mul(y, exponent), isNormal);
+  return f32x4.mul(y, exponent);
 }
 
 /**

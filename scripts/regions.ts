@@ -4,11 +4,7 @@
  *
  * @throws Error for a region that stands in none of them or twice, or one that nothing is known of
  */
-export function fill(
-  kind: string,
-  documents: readonly string[],
-  contents: Readonly<Record<string, string>>,
-): string[] {
+export function fill(kind: string, documents: readonly string[], contents: Readonly<Record<string, string>>): string[] {
   const seen = new Set<string>();
   const region = new RegExp(`(<!-- ${kind}:(\\w+) -->\\n).*?(<!-- /${kind}:\\2 -->)`, "gs");
   const filled = documents.map((document) =>

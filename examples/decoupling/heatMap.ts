@@ -1,6 +1,7 @@
 import * as Plot from "@observablehq/plot";
 import { figure } from "../../scripts/figure.js";
 import { bestDecays, type Outcomes, resultOf, slopeOf } from "./analysis.js";
+import { change } from "./report.js";
 import { cellsOf, RULE_NAMES, type Study } from "./study.js";
 import type { RuleName } from "./training.js";
 
@@ -34,9 +35,8 @@ export function heatMaps(study: Study, outcomes: Outcomes): string {
     return study.rates.map((lr) => placeOf(study, rule, lr, at(lr)));
   });
   const names = RULE_NAMES.map((rule) => {
-    const { slope } = slopeOf(study, outcomes, rule);
-    const change = slope < 0 ? `÷ ${(10 ** -slope).toFixed(1)}` : `× ${(10 ** slope).toFixed(1)}`;
-    return { rule, name: rule, text: `${rule}: ten times the rate, best decay ${change}` };
+    const moves = change(slopeOf(study, outcomes, rule));
+    return { rule, text: `${rule}: ten times the rate, best decay ${moves}` };
   });
   const decayLabels = RULE_NAMES.flatMap((rule) =>
     study.decays[rule].map((decay, x) => ({ rule, x, text: short(decay) })),

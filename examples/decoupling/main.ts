@@ -19,7 +19,6 @@ const { values: options, positionals: asked } = parseArgs({
   },
 });
 const out = resolve(options.out);
-const root = new URL("../../", import.meta.url);
 
 const known: readonly string[] = STUDIES.map(({ task }) => task);
 const unknown = asked.filter((task) => !known.includes(task));
@@ -28,7 +27,7 @@ if (unknown.length > 0)
 
 if (options.publish) {
   const results = JSON.parse(readFileSync(join(out, "results.json"), "utf8")) as Results;
-  publish(results, new URL("docs/family.md", root), new URL("docs/decoupling/grid.svg", root));
+  publish(results, new URL("../../", import.meta.url));
 } else {
   const all = STUDIES.filter(({ task }) => asked.length === 0 || asked.includes(task));
   await main(options.quick ? all.map(reduced) : all);

@@ -7,6 +7,7 @@ import {
   type Outcomes,
   oneForAll,
   resultOf,
+  type Slope,
   slopeOf,
 } from "./analysis.js";
 import type { Summary } from "./statistics.js";
@@ -53,6 +54,36 @@ export function slopeTable(study: Study, outcomes: Outcomes): string {
       ["one λ for all rates", ...columns.map(({ one }) => short(one.weightDecay))],
       ["mean held-out accuracy with it, %", ...columns.map(({ one }) => percent(one.accuracy))],
     ],
+  );
+}
+
+/** "÷ 1.3" for a factor below 1, "× 1.3" for one above. */
+export function change({ slope }: Pick<Slope, "slope">): string {
+  return slope < 0 ? `÷ ${(10 ** -slope).toFixed(1)}` : `× ${(10 ** slope).toFixed(1)}`;
+}
+
+/** The grid in two sentences. */
+export function claim(study: Study, outcomes: Outcomes): string {
+  const [ours, theirs] = RULE_NAMES.map((rule) => ({
+    moves: change(slopeOf(study, outcomes, rule)),
+    one: percent(oneForAll(study, outcomes, rule).accuracy),
+  }));
+  const { rules, difference } = compare(study, outcomes, "accuracy");
+  const best = RULE_NAMES.map((rule) => percent(rules[rule].result.mean));
+  return (
+    `With ten times the learning rate the best decay goes ${ours!.moves} under AdamW, ${theirs!.moves} under Adam with L2. With one decay ` +
+    `for all rates, held-out accuracy is ${ours!.one} % and ${theirs!.one} %; with rate and decay tuned for each, ${best.join(" % and ")} % ` +
+    `(difference ${signed(100 * difference.mean, 1)}${plusMinus(100 * difference.error, 1)}).`
+  );
+}
+
+/** The slope again, in the units of the article. */
+export function units(study: Study, outcomes: Outcomes): string {
+  const { slope, error } = slopeOf(study, outcomes, "AdamW");
+  return (
+    `In the article's units, where a step multiplies weights by $1 - \\lambda'$, so that $\\lambda' = \\alpha\\lambda$, the same measurement ` +
+    `says: AdamW's best $\\lambda'$ changes by ${signed(1 + slope, 2)}${plusMinus(error, 2)} powers of ten per power of ten in the rate. ` +
+    "It goes with the rate; it is λ as it is here, and in PyTorch, that hardly does."
   );
 }
 

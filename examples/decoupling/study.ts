@@ -28,9 +28,9 @@ const series = (first: number, length: number) => {
 const spam = {
   // 60 epochs of 15 batches.
   steps: 900,
-  rates: [0.001, 0.003, 0.01, 0.03],
-  decays: { AdamW: [0.1, 0.3, 1, 2, 4], "Adam + L2": [1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1] },
-  seeds: count(1, 5),
+  rates: [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1],
+  decays: { AdamW: [0.03, 0.1, 0.3, 1, 2, 4], "Adam + L2": [1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1] },
+  seeds: count(1, 10),
   freshSeeds: count(101, 20),
 };
 

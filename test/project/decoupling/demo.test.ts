@@ -3,11 +3,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it, vi } from "vitest";
-import { slopeOf } from "../../examples/decoupling/analysis.js";
-import { nameOf } from "../../examples/decoupling/job.js";
-import type { Results } from "../../examples/decoupling/publish.js";
-import { reduced, STUDIES } from "../../examples/decoupling/study.js";
-import { root } from "../support/markdown.js";
+import { slopeOf } from "../../../examples/decoupling/analysis.js";
+import { nameOf } from "../../../examples/decoupling/job.js";
+import type { Results } from "../../../examples/decoupling/publish.js";
+import { reduced, STUDIES } from "../../../examples/decoupling/study.js";
+import { root } from "../../support/root.js";
 import { temporaryFolder } from "./support.js";
 
 // Some 40 runs of 5,000 steps, twice: half a minute, more where others are at work.

@@ -8,13 +8,13 @@ import {
   oneForAll,
   resultOf,
   slopeOf,
-} from "../../examples/decoupling/analysis.js";
-import { contradictions } from "../../examples/decoupling/checks.js";
-import { heatMaps } from "../../examples/decoupling/heatMap.js";
-import type { Job } from "../../examples/decoupling/job.js";
-import { comparisonTable, gridTable, slopeTable } from "../../examples/decoupling/report.js";
-import { leaveOneOut, summary, top } from "../../examples/decoupling/statistics.js";
-import { RULE_NAMES, reduced, STUDIES, type Study } from "../../examples/decoupling/study.js";
+} from "../../../examples/decoupling/analysis.js";
+import { contradictions } from "../../../examples/decoupling/checks.js";
+import { heatMaps } from "../../../examples/decoupling/heatMap.js";
+import type { Job } from "../../../examples/decoupling/job.js";
+import { comparisonTable, gridTable, slopeTable } from "../../../examples/decoupling/report.js";
+import { leaveOneOut, summary, top } from "../../../examples/decoupling/statistics.js";
+import { RULE_NAMES, reduced, STUDIES, type Study } from "../../../examples/decoupling/study.js";
 
 const decades = (from: number, count: number) => Array.from({ length: count }, (_, i) => 10 ** (from + i / 2));
 

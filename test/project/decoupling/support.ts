@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
-import { compile } from "../../examples/decoupling/compile.js";
-import { type Dataset, datasetOf, type Entry } from "../../examples/decoupling/dataset.js";
-import { createRng } from "../../examples/shared/rng.js";
+import { compile } from "../../../examples/decoupling/compile.js";
+import { type Dataset, datasetOf, type Entry } from "../../../examples/decoupling/dataset.js";
+import { createRng } from "../../../examples/shared/rng.js";
 
 const folders: string[] = [];
 afterAll(() => {

@@ -1,9 +1,9 @@
 import { mean } from "simple-statistics";
 import type { Job, Outcome } from "./job.js";
 import type { Evaluation } from "./network.js";
+import { RULE_NAMES, type RuleName } from "./rules.js";
 import { leastSquares, leaveOneOut, type Summary, summary, top } from "./statistics.js";
-import { type Cell, cellsOf, freshJobs, RULE_NAMES, type Study, searchJobs } from "./study.js";
-import type { RuleName } from "./training.js";
+import { type Cell, cellsOf, freshJobs, type Study, searchJobs } from "./study.js";
 
 /** What came of a run. */
 export type Outcomes = (job: Job) => Outcome;

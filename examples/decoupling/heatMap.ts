@@ -2,8 +2,8 @@ import * as Plot from "@observablehq/plot";
 import { figure } from "../../scripts/figure.js";
 import { bestDecays, type Outcomes, resultOf, slopeOf } from "./analysis.js";
 import { change } from "./report.js";
-import { cellsOf, RULE_NAMES, type Study } from "./study.js";
-import type { RuleName } from "./training.js";
+import { RULE_NAMES, type RuleName } from "./rules.js";
+import { cellsOf, type Study } from "./study.js";
 
 /** Cells are as wide as they are, whatever lies between two decays: one apart is one step of the series 1, 2, 5, 10. */
 interface Place {
@@ -36,7 +36,7 @@ export function heatMaps(study: Study, outcomes: Outcomes): string {
   });
   const names = RULE_NAMES.map((rule) => {
     const moves = change(slopeOf(study, outcomes, rule));
-    return { rule, text: `${rule}: ten times the rate, best decay ${moves}` };
+    return { rule, text: `${rule}: ten times the rate, decay ${moves}` };
   });
   const decayLabels = RULE_NAMES.flatMap((rule) =>
     study.decays[rule].map((decay, x) => ({ rule, x, text: short(decay) })),
@@ -93,10 +93,10 @@ export function heatMaps(study: Study, outcomes: Outcomes): string {
         Plot.text(names.slice(0, 1), {
           fx: "rule",
           text: () => "rate",
-          frameAnchor: "bottom-left",
+          frameAnchor: "top-left",
           textAnchor: "end",
           dx: -8,
-          dy: 16,
+          dy: -16,
         }),
       ],
     },
@@ -120,7 +120,7 @@ function index(values: readonly number[], value: number): number {
   return left + Math.log(value / values[left]!) / Math.log(values[left + 1]! / values[left]!);
 }
 
-const short = (value: number) => (value < 1e-3 ? value.toExponential(0) : String(value));
+const short = (value: number) => (value < 2e-3 ? value.toExponential(0) : String(value));
 
 /** The same in words. */
 function describe(study: Study, outcomes: Outcomes): string {

@@ -7,8 +7,9 @@ import { contradictions } from "./checks.js";
 import { heatMaps } from "./heatMap.js";
 import { publish, type Results } from "./publish.js";
 import { comparisonTable, gridTable, slopeTable } from "./report.js";
+import { RULE_NAMES } from "./rules.js";
 import { Runner } from "./runner.js";
-import { cellsOf, freshJobs, RULE_NAMES, reduced, STUDIES, type Study, searchJobs } from "./study.js";
+import { cellsOf, freshJobs, reduced, STUDIES, type Study, searchJobs } from "./study.js";
 
 const { values: options, positionals: asked } = parseArgs({
   allowPositionals: true,

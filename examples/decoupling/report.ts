@@ -10,9 +10,9 @@ import {
   type Slope,
   slopeOf,
 } from "./analysis.js";
+import { RULE_NAMES, type RuleName } from "./rules.js";
 import type { Summary } from "./statistics.js";
-import { RULE_NAMES, type Study } from "./study.js";
-import type { RuleName } from "./training.js";
+import type { Study } from "./study.js";
 
 const signed = (value: number, digits: number) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
 const short = (value: number) => String(Number(value.toPrecision(2)));
@@ -57,12 +57,12 @@ export function slopeTable(study: Study, outcomes: Outcomes): string {
   );
 }
 
-/** "÷ 1.3" for a factor below 1, "× 1.3" for one above. */
+/** What ten times the rate does to the best decay, in words: "divided by 1.3". */
 export function change({ slope }: Pick<Slope, "slope">): string {
-  return slope < 0 ? `÷ ${(10 ** -slope).toFixed(1)}` : `× ${(10 ** slope).toFixed(1)}`;
+  return `${slope < 0 ? "divided" : "multiplied"} by ${(10 ** Math.abs(slope)).toFixed(1)}`;
 }
 
-/** The grid in two sentences. */
+/** What the grid shows, in three sentences. */
 export function claim(study: Study, outcomes: Outcomes): string {
   const [ours, theirs] = RULE_NAMES.map((rule) => ({
     moves: change(slopeOf(study, outcomes, rule)),
@@ -71,9 +71,9 @@ export function claim(study: Study, outcomes: Outcomes): string {
   const { rules, difference } = compare(study, outcomes, "accuracy");
   const best = RULE_NAMES.map((rule) => percent(rules[rule].result.mean));
   return (
-    `With ten times the learning rate the best decay goes ${ours!.moves} under AdamW, ${theirs!.moves} under Adam with L2. With one decay ` +
-    `for all rates, held-out accuracy is ${ours!.one} % and ${theirs!.one} %; with rate and decay tuned for each, ${best.join(" % and ")} % ` +
-    `(difference ${signed(100 * difference.mean, 1)}${plusMinus(100 * difference.error, 1)}).`
+    `With ten times the learning rate, the best decay is ${ours!.moves} under AdamW and ${theirs!.moves} under Adam with L2. With one decay for ` +
+    `all rates, held-out accuracy is ${ours!.one} % and ${theirs!.one} %. With rate and decay tuned for each it is ${best.join(" % and ")} % ` +
+    `(difference ${signed(100 * difference.mean, 1)}${plusMinus(100 * difference.error, 1)}). [The claim, measured](docs/family.md#the-claim-measured)`
   );
 }
 

@@ -1,6 +1,6 @@
 import type { Job } from "./job.js";
+import type { RuleName } from "./rules.js";
 import type { TaskName } from "./tasks.js";
-import { RULES, type RuleName } from "./training.js";
 
 /** What is compared: both rules, over a grid of hyper-parameters, and the best of each once more with seeds of their own. */
 export interface Study {
@@ -13,8 +13,6 @@ export interface Study {
   /** The best cell of each rule is trained with each of these. */
   readonly freshSeeds: readonly number[];
 }
-
-export const RULE_NAMES = Object.keys(RULES) as RuleName[];
 
 const count = (from: number, length: number) => Array.from({ length }, (_, i) => from + i);
 /** 1, 2, 5, 10, … times `first`, which is itself 1, 2 or 5 times a power of ten. */

@@ -2,11 +2,10 @@ import { Adam, AdamW } from "fused-adam";
 import { constant, linear } from "fused-adam/schedules";
 import { createRng, permutation, type Rng } from "../shared/rng.js";
 import type { Evaluation, Network } from "./network.js";
+import type { RuleName } from "./rules.js";
 import type { Split, Task } from "./task.js";
 
-export const RULES = { AdamW, "Adam + L2": Adam } as const;
-
-export type RuleName = keyof typeof RULES;
+const OPTIMIZERS = { AdamW, "Adam + L2": Adam } as const satisfies Record<RuleName, unknown>;
 
 /** What sets a run of a task apart from its others. */
 export interface Choice {
@@ -37,7 +36,7 @@ export class Training {
     this.#choice = choice;
     this.#split = task.split(seed);
     this.#batch = task.batch ?? this.#split.train.length;
-    this.optimizer = RULES[choice.rule].createSync(pointers, {
+    this.optimizer = OPTIMIZERS[choice.rule].createSync(pointers, {
       memory,
       lr: task.schedule === "constant" ? constant(lr) : linear({ from: lr, to: 0, steps }),
       weightDecay,

@@ -21,7 +21,7 @@ export function element<K extends keyof HTMLElementTagNameMap>(
 }
 
 /** Wide content scrolls in its own box, which the keyboard must be able to reach. */
-function scroller(label: string, content: Node): HTMLElement {
+export function scroller(label: string, content: Node): HTMLElement {
   return element("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": label }, content);
 }
 

@@ -1,6 +1,7 @@
+import { clearError, downloadCsv, enable, onClick, say, showError } from "./controls.js";
 import { toCsv } from "./csv.js";
 import { DecayChart } from "./decayChart.js";
-import { byId, element, LiveTable } from "./dom.js";
+import { byId, LiveTable } from "./dom.js";
 import { count } from "./format.js";
 import { type Curves, LossChart } from "./lossChart.js";
 import { LABELS, type Report, type SavedRun, type State } from "./protocol.js";
@@ -57,40 +58,6 @@ const decays = new LiveTable(
 const lossChart = new LossChart(byId("loss-plot"));
 const decayChart = new DecayChart(byId("decay-plot"));
 const form = new SettingsForm((key, value) => session?.send({ type: "set", key, value }));
-
-/** A button that can do nothing keeps the focus, so it is not `disabled`. */
-function enable(id: string, enabled: boolean): void {
-  byId(id).setAttribute("aria-disabled", String(!enabled));
-}
-
-function onClick(id: string, act: () => void): void {
-  byId(id).addEventListener("click", () => {
-    if (byId(id).getAttribute("aria-disabled") !== "true") act();
-  });
-}
-
-function say(text: string): void {
-  byId("status").textContent = text;
-}
-
-/** An error stays on the page until it is dismissed, or an action of the same kind succeeds. */
-function showError(kind: string, text: string, action: { label: string; run: () => void }): void {
-  clearError(kind);
-  const button = element("button", { type: "button" }, action.label);
-  const notice = element("div", { className: "notice error" }, element("p", {}, text), button);
-  notice.dataset.kind = kind;
-  button.addEventListener("click", () => {
-    notice.remove();
-    action.run();
-  });
-  byId("errors").append(notice);
-}
-
-function clearError(kind: string): void {
-  for (const notice of document.querySelectorAll<HTMLElement>("#errors > div")) {
-    if (notice.dataset.kind === kind) notice.remove();
-  }
-}
 
 function showControls(): void {
   const { state } = at;
@@ -230,13 +197,6 @@ async function compare(): Promise<void> {
   showControls();
 }
 
-function download(): void {
-  const url = URL.createObjectURL(new Blob([toCsv(curves, at.stepsPerEpoch)], { type: "text/csv" }));
-  element("a", { href: url, download: "loss.csv" }).click();
-  // Later, because the download starts after this task.
-  setTimeout(() => URL.revokeObjectURL(url), 1000);
-}
-
 // Backends that the browser has nothing for are not offered.
 const hasWebGl = typeof OffscreenCanvas !== "undefined" && new OffscreenCanvas(1, 1).getContext("webgl2") !== null;
 for (const [value, there] of Object.entries({ webgl: hasWebGl, webgpu: "gpu" in navigator })) {
@@ -245,7 +205,7 @@ for (const [value, there] of Object.entries({ webgl: hasWebGl, webgpu: "gpu" in 
 onClick("train", () => session?.send({ type: at.state === "running" ? "pause" : "train" }));
 for (const type of ["restart", "save", "load"] as const) onClick(type, () => session?.send({ type }));
 onClick("compare", compare);
-onClick("csv", download);
+onClick("csv", () => downloadCsv("loss.csv", toCsv(curves, at.stepsPerEpoch)));
 // Each in a task of its own, so that the page stays responsive.
 setTimeout(open);
 setTimeout(() => form.fill(byId<HTMLFormElement>("settings"), settings));

@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 import manifest from "../../package.json" with { type: "json" };
+import { compile } from "../decoupling/compile.js";
 import { loadDigits } from "../shared/digits.js";
 import { HELD_OUT_SIZE, SEED, TRAIN_SIZE } from "../shared/task.js";
 import { encodeSplit } from "./compact.js";
@@ -29,6 +30,23 @@ function digits(): Plugin {
   };
 }
 
+/** `network.wasm`: what the second view trains with. */
+function network(): Plugin {
+  const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+  const make = () => compile(path("../decoupling/out/network.wasm"));
+  return {
+    name: "network",
+    configureServer({ middlewares }) {
+      middlewares.use("/network.wasm", (_request, response) => {
+        response.setHeader("content-type", "application/wasm").end(make());
+      });
+    },
+    generateBundle() {
+      this.emitFile({ type: "asset", fileName: "network.wasm", source: make() });
+    },
+  };
+}
+
 /** `_headers`: the isolation headers in the form that several static hosts read. */
 function headersFile(): Plugin {
   const lines = Object.entries(ISOLATION).map(([name, value]) => `  ${name}: ${value}\n`);
@@ -44,7 +62,7 @@ export default defineConfig({
   root: fileURLToPath(new URL(".", import.meta.url)),
   // Relative: the built page runs in any folder of any host.
   base: "./",
-  plugins: [digits(), headersFile()],
+  plugins: [digits(), network(), headersFile()],
   worker: { format: "es" },
   // Listed here because Vite finds what workers import only when they start, and then reloads the page, whose training is lost.
   optimizeDeps: {
@@ -55,10 +73,17 @@ export default defineConfig({
       "@tensorflow/tfjs-backend-webgl",
       "@tensorflow/tfjs-backend-webgpu",
       "@tensorflow/tfjs-core",
+      "simple-statistics",
       "uplot",
     ],
   },
   server: { headers: ISOLATION },
   preview: { headers: ISOLATION },
-  build: { outDir: fileURLToPath(new URL("../../build/demo", import.meta.url)), emptyOutDir: true },
+  build: {
+    outDir: fileURLToPath(new URL("../../build/demo", import.meta.url)),
+    emptyOutDir: true,
+    rolldownOptions: {
+      input: ["index.html", "grid.html"].map((page) => fileURLToPath(new URL(page, import.meta.url))),
+    },
+  },
 });

@@ -1,6 +1,7 @@
 import { AdamW } from "fused-adam";
 import type { Split } from "../shared/data.js";
 import { fetchDigits } from "./digits.js";
+import { messages } from "./messages.js";
 import type { Report, Request, SavedRun, State } from "./protocol.js";
 import { DEFAULTS, type Settings } from "./settings.js";
 import { findSaved, load, save, storageProblem } from "./store.js";
@@ -85,18 +86,6 @@ async function run(training: Trainer): Promise<void> {
   reportCurves();
   reportDecay();
   if (training.finished) enter("finished");
-}
-
-/** Lets waiting messages arrive. By a message channel, because timers have a minimum delay. */
-function messages(): Promise<void> {
-  return new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
-      port1.close();
-      resolve();
-    };
-    port2.postMessage(undefined);
-  });
 }
 
 function start(): void {

@@ -48,7 +48,6 @@ const PICTURES: Record<string, string> = {
 const COMMANDS: Record<string, string> = {
   "npm install fused-adam": "takes what the registry has, not what is here",
   "npm ci && npm test": "is what runs this; .ci/run starts with it",
-  "npm ci && npm run demo": "trains for minutes; examples/digits checks its own results",
   "npm run dev -- optimizer": "watches until it is stopped; runs tests that run here as well",
   "npm run test:src -- jax": "runs tests that run here as well",
   "npm run check": "contains this",

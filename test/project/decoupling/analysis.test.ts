@@ -13,8 +13,9 @@ import { contradictions } from "../../../examples/decoupling/checks.js";
 import { heatMaps } from "../../../examples/decoupling/heatMap.js";
 import type { Job } from "../../../examples/decoupling/job.js";
 import { comparisonTable, gridTable, slopeTable } from "../../../examples/decoupling/report.js";
+import { RULE_NAMES } from "../../../examples/decoupling/rules.js";
 import { leaveOneOut, summary, top } from "../../../examples/decoupling/statistics.js";
-import { RULE_NAMES, reduced, STUDIES, type Study } from "../../../examples/decoupling/study.js";
+import { reduced, STUDIES, type Study } from "../../../examples/decoupling/study.js";
 
 const decades = (from: number, count: number) => Array.from({ length: count }, (_, i) => 10 ** (from + i / 2));
 
@@ -132,8 +133,8 @@ describe("a grid whose best decays are known", () => {
     expect(svg.match(/<rect /g)).toHaveLength(2 * 3 * 9);
     expect(svg.match(/<circle /g)).toHaveLength(2 * 3);
     expect(svg).toContain("prefers-color-scheme: dark");
-    expect(svg).toContain("ten times the rate, best decay ÷ 1.4");
-    expect(svg).toContain("ten times the rate, best decay ÷ 12.6");
+    expect(svg).toContain("ten times the rate, decay divided by 1.4");
+    expect(svg).toContain("ten times the rate, decay divided by 12.6");
     const words = /<desc>(.*)<\/desc>/.exec(svg)![1]!;
     expect(words).toMatch(/^AdamW, held-out accuracy in % by decay\. rate 0\.001: \d+ at 0\.001, /);
     expect(svg).not.toMatch(/NaN|undefined|Infinity/);

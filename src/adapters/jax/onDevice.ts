@@ -107,22 +107,23 @@ function makeStepper({ variant }: Settings, mode: Mode, decays: readonly boolean
     const [mu, nu, most] = rest;
     const results = grads!.map((grad, i) => {
       const decay = decays[i]!;
-      const constant = (j: number) => constants.ref.slice(decay ? 0 : 1, j);
+      const constant = (name: (typeof CONSTANTS)[number]) =>
+        constants.ref.slice(decay ? 0 : 1, CONSTANTS.indexOf(name));
       const param = params?.[i];
-      let g = grad.mul(constant(8));
-      if (variant.coupled && decay) g = g.add(constant(7).mul(param!.ref));
-      const m = mu![i]!.mul(constant(0)).add(g.ref.mul(constant(1)));
-      const v = nu![i]!.mul(constant(2)).add(constant(3).mul(g.ref).mul(g));
+      let g = grad.mul(constant("gradFactor"));
+      if (variant.coupled && decay) g = g.add(constant("decay").mul(param!.ref));
+      const m = mu![i]!.mul(constant("beta1")).add(g.ref.mul(constant("oneMinusBeta1")));
+      const v = nu![i]!.mul(constant("beta2")).add(constant("oneMinusBeta2").mul(g.ref).mul(g));
       const a = most === undefined ? v.ref : numpy.maximum(most[i]!, v.ref);
-      const change = constant(4)
+      const change = constant("stepSize")
         .mul(m.ref)
-        .div(numpy.sqrt(a.ref).mul(constant(5)).add(constant(6)));
+        .div(numpy.sqrt(a.ref).mul(constant("rsqrtBiasCorrection2")).add(constant("eps")));
       let result: JaxArray;
       if (mode === "update" && !decay) {
         param?.dispose();
         result = change.neg();
       } else {
-        const decayed = variant.coupled || !decay ? param!.ref : param!.ref.mul(constant(7));
+        const decayed = variant.coupled || !decay ? param!.ref : param!.ref.mul(constant("decay"));
         result = decayed.sub(change);
         if (mode === "update") result = result.sub(param!);
         else param!.dispose();

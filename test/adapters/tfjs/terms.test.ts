@@ -1,8 +1,8 @@
 /** The arithmetic of the GPUs' shaders, term by term, against the scalar kernel. */
 import { describe, expect, it } from "vitest";
-import { CONSTANT_NAMES, type Quantity, sliceOf, termsOf } from "../../../src/adapters/tfjs/placements/gpu/terms.js";
+import { type Quantity, sliceOf, termsOf } from "../../../src/adapters/tfjs/placements/gpu/terms.js";
 import { scalarKernels } from "../../../src/kernels/scalar.js";
-import { UPDATE_ROWS } from "../../../src/kernels/table.js";
+import { CONSTANTS, UPDATE_ROWS } from "../../../src/kernels/table.js";
 import { stepConstants } from "../../../src/optimizer/stepConstants.js";
 import { bitsOf } from "../../support/bits.js";
 import { randomBits } from "../../support/data.js";
@@ -90,9 +90,9 @@ describe.each(KERNELS)("$row.name", ({ row, i }) => {
   const variant = { coupled: row.decay === "l2", amsgrad: row.amsgrad };
   const memory = { buffer: new ArrayBuffer(64) };
   const kernel = scalarKernels(memory).update[i]!;
-  const constants = new Float32Array(9);
+  const constants = new Float32Array(CONSTANTS.length);
   stepConstants(constants, HYPER, variant.coupled, 0.01, 3, 0.25);
-  const named = Object.fromEntries(CONSTANT_NAMES.map((name, j) => [name, constants[j]!]));
+  const named = Object.fromEntries(CONSTANTS.map((name, j) => [name, constants[j]!]));
 
   it("every quantity, alone and with the others: the kernel's bits", () => {
     const h = new Float32Array(memory.buffer);

@@ -3,7 +3,8 @@
  * holds them: `S(i)` is the i-th of an input S. `G(i)` is an element of a gradient, `sizeOf…` how many an input has, `count` how
  * many results there are. Each language declares these, and `bad`, `larger` and `flushed`, for itself.
  */
-import { CONSTANT_NAMES, type Quantity, sliceOf, termsOf, type Variant } from "./terms.js";
+import { CONSTANTS } from "../../../../kernels/table.js";
+import { type Quantity, sliceOf, termsOf, type Variant } from "./terms.js";
 
 /** Vectors of a class's constants; what follows the constants is the magnitude below which moments become zero. */
 export const ROW = 3;
@@ -136,7 +137,7 @@ export function update(
   const constants = [
     `int row = ${decided ? `int(d(${HEAD} + int(u(3)) + ${which}))` : `${ROW} * ${which}`};`,
     ...Array.from({ length: ROW }, (_, i) => `vec4 k${i} = U(row + ${i});`),
-    ...CONSTANT_NAMES.map((name, i) => `float ${name} = k${Math.floor(i / 4)}.${"xyzw"[i % 4]};`),
+    ...CONSTANTS.map((name, i) => `float ${name} = k${Math.floor(i / 4)}.${"xyzw"[i % 4]};`),
     decided ? "gradFactor = gradFactor * d(4);" : "",
   ];
   const body = [

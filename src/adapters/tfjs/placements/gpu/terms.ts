@@ -16,19 +16,6 @@ interface Term {
   readonly is: string;
 }
 
-/** A step's constants in the order in which `stepConstants` writes them. */
-export const CONSTANT_NAMES = [
-  "beta1",
-  "oneMinusBeta1",
-  "beta2",
-  "oneMinusBeta2",
-  "stepSize",
-  "rsqrtBiasCorrection2",
-  "eps",
-  "decay",
-  "gradFactor",
-] as const;
-
 export function termsOf({ coupled, amsgrad }: Variant): readonly Term[] {
   return [
     { to: "g", is: "g * gradFactor" },

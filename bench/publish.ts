@@ -1,4 +1,5 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { table } from "../examples/shared/table.js";
 import { fill } from "../scripts/regions.js";
 import { charts } from "./charts.js";
 import { CLIPPED } from "./clipped.js";
@@ -9,7 +10,6 @@ import { FUSED, FUSED_2 } from "./entrants/package.js";
 import { formatSpread, short } from "./measure.js";
 import type { Results, Row, Timing } from "./report.js";
 import { STEP } from "./step.js";
-import { table } from "./terminal.js";
 
 /** The pages that figures are written into. Other pages link to these. */
 export const PAGES = ["README.md", "docs/benchmarks.md", "bench/NOTES.md"];

@@ -1,7 +1,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
+import { table } from "../examples/shared/table.js";
 import { describeHost, watchOthers } from "./host.js";
 import { formatSpread, ratio, type Samples, type Spread, short, spread } from "./measure.js";
-import { Terminal, table } from "./terminal.js";
+import { Terminal } from "./terminal.js";
 
 /** How one contender did at one size. */
 export interface Timing {

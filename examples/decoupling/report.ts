@@ -1,4 +1,4 @@
-import { table } from "../../bench/terminal.js";
+import { table } from "../shared/table.js";
 import {
   bestDecays,
   type Chosen,

@@ -33,7 +33,7 @@ function onePackage(from: "src" | "dist"): Plugin {
   return {
     name: "one-package",
     enforce: "pre",
-    resolveId: (id, importer) => resolvePackage(id, importer, from),
+    resolveId: (id, importer) => resolvePackage(id, importer, from, "index.node"),
   };
 }
 

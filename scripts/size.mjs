@@ -9,15 +9,15 @@ const LOADER = "@assemblyscript/loader";
 const BUDGETS = [
   { entries: ["."], without: [LOADER], kilobytes: 16 },
   { entries: ["."], kilobytes: 17.5 },
-  { entries: ["./schedules"], kilobytes: 2.75 },
+  { entries: ["./schedules"], kilobytes: 3 },
   { entries: [".", "./checkpoint"], without: [LOADER], kilobytes: 21 },
   { entries: [".", "./node"], without: [LOADER], kilobytes: 21 },
   { entries: [".", "./tfjs"], without: [LOADER], kilobytes: 28.5 },
   { entries: [".", "./jax"], without: [LOADER], kilobytes: 20.5 },
   { entries: ["."], unused: true, kilobytes: 0.05 },
 ];
-/** What the core loads when it is asked for, by its file in dist/esm/generated/. */
-const LAZY = { relaxed: 2.2 };
+/** What the core loads when it is asked for, by its file. */
+const LAZY = { relaxed: 2.2, pool: 4 };
 
 const { name: packageName, exports, peerDependencies } = JSON.parse(readFileSync("package.json", "utf8"));
 const entryPoints = Object.keys(exports).filter((subpath) => exports[subpath].import !== undefined);

@@ -8,7 +8,8 @@ import { Foreign } from "../memory/foreign.js";
 import { checkSources, type GroupSpec, readGroups } from "../memory/params.js";
 import type { Pointers } from "../memory/regions.js";
 import { isShared } from "../memory/shared.js";
-import { chooseThreads } from "../threads/choose.js";
+import { chooseThreads, SMALL } from "../threads/choose.js";
+import { loadPools } from "../threads/pools.js";
 import { Runner } from "../threads/runner.js";
 
 /** The differences between the two optimizers. */
@@ -58,11 +59,18 @@ export class Setup {
   }
 
   async runner(): Promise<Runner> {
-    return this.#runnerOf(this.#given ?? (await compile(this.runtime.kernel, isShared(this.memory))));
+    const module = this.#given ?? (await compile(this.runtime.kernel, isShared(this.memory)));
+    await this.#poolsLoaded();
+    return this.#runnerOf(module);
   }
 
   runnerSync(): Runner {
     return this.#runnerOf(this.#given ?? compileSync(this.runtime.kernel, isShared(this.memory)));
+  }
+
+  /** If they cannot be loaded, the runner finds the same and says so. */
+  async #poolsLoaded(): Promise<void> {
+    if (this.threads > 1 && lengthOf(this.groups) >= SMALL) await loadPools().catch(() => {});
   }
 
   #runnerOf(module: Module | undefined): Runner {

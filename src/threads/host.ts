@@ -1,41 +1,12 @@
-import { WORKER } from "../generated/worker.js";
-import { STARTED } from "./protocol.js";
-
-/** What a worker is given when it starts. */
-export interface Assignment {
-  /** The shared memory that the model lies in. */
-  readonly memory: WebAssembly.Memory;
-  /** The control words and the program that all threads share. */
-  readonly shared: SharedArrayBuffer;
-  readonly threads: number;
-  /** Which of the threads the worker is. */
-  readonly me: number;
-  /** How many calls the program has room for. */
-  readonly room: number;
-  /** A module for shared memory, or its bytes; none: TypeScript's kernels. */
-  readonly module: Uint8Array<ArrayBuffer> | WebAssembly.Module | undefined;
-}
-
-/** What is called when something happens to a worker. */
-export interface Handlers {
-  /** It waits for jobs. */
-  started(): void;
-  /** It has left a job; only where the control words ask for such messages. */
-  left(): void;
-  /** It could not start, or threw. */
-  failed(reason: string, cause: unknown): void;
-  /** It has ended. */
-  ended(reason: string): void;
-}
-
-/** Ends a worker. Resolves once it cannot write any more, as far as the host tells. */
-export type Terminate = () => unknown;
-
 /** How to get Node's own modules. */
-type Load = typeof process.getBuiltinModule;
+export type Load = typeof process.getBuiltinModule;
 
-/** Undefined where there are none: then workers are the web's. */
 let node: Load | undefined = globalThis.process?.getBuiltinModule;
+
+/** Node's modules, or undefined where there are none: then workers are the web's. */
+export function nodeModules(): Load | undefined {
+  return node;
+}
 
 /** For a host that has Node's modules, but no way to ask for them. */
 export function provide(load: Load): void {
@@ -58,44 +29,12 @@ export function whyAlone(): string | undefined {
   return undefined;
 }
 
-/** Starts a worker that never keeps a process alive. @throws what the host throws where it refuses */
-export function spawn(assignment: Assignment, handlers: Handlers): Terminate {
-  return node === undefined ? spawnOnWeb(assignment, handlers) : spawnInNode(node, assignment, handlers);
-}
-
-function spawnInNode(load: Load, assignment: Assignment, handlers: Handlers): Terminate {
-  const { Worker } = load("node:worker_threads");
-  // Without the process's flags and variables: its --import and --loader are not for this script.
-  const worker = new Worker(WORKER, { eval: true, workerData: assignment, execArgv: [], env: {} });
-  worker.on("error", (error) => handlers.failed(`a worker that threw ${String(error)}`, error));
-  worker.on("exit", (code) => handlers.ended(`a worker that ended with code ${code}`));
-  worker.on("message", (message) => receive(message, handlers));
-  worker.unref();
-  return () => worker.terminate();
-}
-
-let url: string | undefined;
-
-function spawnOnWeb(assignment: Assignment, handlers: Handlers): Terminate {
-  url ??= URL.createObjectURL(new Blob([WORKER], { type: "text/javascript" }));
-  const worker = new Worker(url, { name: "fused-adam" });
-  worker.onerror = (event) => {
-    // The event of a worker that could not be loaded has no message.
-    const reason = event.message ?? "could not be loaded (a content security policy needs worker-src blob:)";
-    handlers.failed(`a worker that failed: ${reason}`, event.error);
-    event.preventDefault();
-  };
-  worker.onmessage = ({ data }) => receive(data, handlers);
+/** Whether this thread may block. A browser's main thread may not. */
+export function mayBlock(): boolean {
   try {
-    worker.postMessage(assignment);
-  } catch (error) {
-    worker.terminate();
-    throw error;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1);
+    return true;
+  } catch {
+    return false;
   }
-  return () => worker.terminate();
-}
-
-function receive(message: unknown, handlers: Handlers): void {
-  if (message === STARTED) handlers.started();
-  else handlers.left();
 }

@@ -1,7 +1,7 @@
 import { fail } from "../checks/errors.js";
 import { Program } from "../kernels/program.js";
 import { type Kernels, NORM_BLOCK } from "../kernels/table.js";
-import { type Assignment, spawn, type Terminate } from "./host.js";
+
 import {
   controlLength,
   DONE,
@@ -19,6 +19,7 @@ import {
   waitFor,
   workThrough,
 } from "./protocol.js";
+import { type Assignment, spawn, type Terminate } from "./spawn.js";
 
 /** The poll interval of whoever waits for workers, in milliseconds. */
 const POLL_MS = 100;

@@ -105,13 +105,3 @@ export function waitFor(control: Int32Array, word: number, old: number, timeout?
   for (let i = 0; i < SPINS; i++) if (Atomics.load(control, word) !== old) return;
   Atomics.wait(control, word, old, timeout);
 }
-
-/** Whether this thread may block. A browser's main thread may not. */
-export function mayBlock(): boolean {
-  try {
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -1,9 +1,10 @@
 import { Program } from "../kernels/program.js";
 import type { Kernels } from "../kernels/table.js";
 import { SMALL, warnAlone } from "./choose.js";
-import type { Assignment } from "./host.js";
-import { Pool } from "./pool.js";
-import { mayBlock } from "./protocol.js";
+import { mayBlock } from "./host.js";
+import type { Pool } from "./pool.js";
+import { loadedPools, loadPools } from "./pools.js";
+import type { Assignment } from "./spawn.js";
 
 /**
  * Runs programs: on the caller, or with a pool of workers where that pays.
@@ -16,6 +17,8 @@ export class Runner {
   threads: number;
   #program!: Program;
   #pool: Pool | undefined;
+  /** Settles when the code of pools is here, or cannot be had. */
+  #loading: Promise<void> | undefined;
   /** How many calls, and how many partial sums, a program has room for. */
   #calls = 0;
   #sums = 0;
@@ -67,7 +70,8 @@ export class Runner {
    * @throws (or rejects with) what `write` throws
    */
   ready(): Promise<void> | undefined {
-    this.#replaceFailed();
+    this.#renewPool();
+    if (this.#loading !== undefined) return this.#loading.then(() => this.ready());
     return this.#pool?.isStarting ? this.#started(this.#pool) : undefined;
   }
 
@@ -77,7 +81,7 @@ export class Runner {
    * @throws Error `ERR_WORKER` if a worker died and the pool has been replaced since `begin`
    */
   write(): Program {
-    this.#replaceFailed();
+    this.#renewPool();
     this.#program.clear();
     return this.#program;
   }
@@ -100,7 +104,14 @@ export class Runner {
     else if (!(await pool.runAsync(this.kernels)) && pool === this.#pool) this.#repeat(pool);
   }
 
+  /** Ends the workers. Nothing may be run afterwards. */
   close(): void {
+    // Otherwise what waits for the code of pools would start one.
+    this.#isLarge = false;
+    this.#closePool();
+  }
+
+  #closePool(): void {
     this.#pool?.close();
     this.#pool = undefined;
   }
@@ -122,9 +133,17 @@ export class Runner {
     if (pool === this.#pool) await this.ready();
   }
 
-  #replaceFailed(): void {
+  get #wantsPool(): boolean {
+    return this.threads > 1 && this.#isLarge;
+  }
+
+  /** Replaces a pool that has failed; starts one whose code has come meanwhile. */
+  #renewPool(): void {
     const failure = this.#pool?.failure;
-    if (failure === undefined) return;
+    if (failure === undefined) {
+      if (this.#pool === undefined && this.#wantsPool && loadedPools() !== undefined) this.#restart();
+      return;
+    }
     if (!failure.unstarted) {
       if (!this.#mayReplace) this.#pool!.throwFailure();
       this.#mayReplace = false;
@@ -138,9 +157,10 @@ export class Runner {
 
   /** Starts workers and gives them a new program: nothing of the old one is theirs. */
   #restart(): void {
-    this.close();
+    this.#closePool();
+    const Pool = this.#wantsPool ? loadedPools() : undefined;
     try {
-      if (this.threads > 1 && this.#isLarge) {
+      if (Pool !== undefined) {
         this.#pool = new Pool(this.threads, this.memory, this.module, this.#calls, this.#sums);
         this.#program = this.#pool.program;
         return;
@@ -148,7 +168,19 @@ export class Runner {
     } catch (cause) {
       this.#goAlone(String(cause));
     }
+    if (this.#wantsPool) this.#loading ??= this.#load();
     this.#program = new Program(new ArrayBuffer(Program.bytes(0, this.#calls, this.#sums)), 0, this.#calls);
+  }
+
+  /** Until the code of pools is here, steps run on the caller, as they do while workers start. */
+  async #load(): Promise<void> {
+    try {
+      await loadPools();
+    } catch (error) {
+      this.#goAlone(`the code of threads could not be loaded (${String(error)})`);
+    } finally {
+      this.#loading = undefined;
+    }
   }
 
   #goAlone(reason: string): void {

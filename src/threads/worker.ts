@@ -3,7 +3,6 @@
 import { Calls } from "../kernels/calls.js";
 import { scalarKernels } from "../kernels/scalar.js";
 import { type KernelExports, kernelsFrom } from "../kernels/table.js";
-import type { Assignment } from "./host.js";
 import {
   controlLength,
   DONE,
@@ -18,6 +17,7 @@ import {
   workThrough,
   writeFailure,
 } from "./protocol.js";
+import type { Assignment } from "./spawn.js";
 
 interface Host {
   postMessage(message: unknown): void;

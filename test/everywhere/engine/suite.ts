@@ -1,5 +1,7 @@
 import { getFn, startTests, type Task, type Test, type VitestRunner } from "@vitest/runner";
 import { getTasks, getTests } from "@vitest/runner/utils";
+import { Pool } from "../../../src/threads/pool.js";
+import { providePools } from "../../../src/threads/pools.js";
 import { absent, askedInVain } from "./absent.js";
 import { provideBuffer } from "./buffer.js";
 import { CONFIG } from "./config.js";
@@ -8,6 +10,8 @@ import type { FileResult, Host, TestResult } from "./result.js";
 /** Runs a test file with vitest's runner, in the realm this is called in: once per realm, as vitest does. */
 export async function runFile(file: string, host: Host, load: () => Promise<unknown>): Promise<FileResult> {
   provideBuffer();
+  // As index.node.ts does for its runtimes. Pages load the code of threads when it is asked for.
+  if (globalThis.process?.versions?.node !== undefined) providePools(Pool);
   (globalThis as { everywhereHost?: Host }).everywhereHost = host;
   let missing: string | undefined;
   const runner: VitestRunner = {

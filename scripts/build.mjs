@@ -16,7 +16,7 @@ import {
 import { fileURLToPath } from "node:url";
 import { buildSync } from "esbuild";
 import { bundleForPages } from "./browser.mjs";
-import { callingCode, exportsOf, readTable } from "./kernels.mjs";
+import { callingCode, exportsOf, readTable, withSourceMap } from "./kernels.mjs";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const run = (script, ...args) =>
@@ -35,6 +35,8 @@ mkdirSync("build/assembly", { recursive: true });
 write(EXPORTS, exportsOf(table, "../../assembly"));
 if (process.argv.includes("--debug")) {
   asc("--target", "debug");
+  const file = "build/wasm/debug.wasm";
+  writeFileSync(file, withSourceMap(readFileSync(file), readFileSync(`${file}.map`)));
   process.exit();
 }
 

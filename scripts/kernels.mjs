@@ -69,6 +69,26 @@ export function is_relaxed(): bool {
 ${updates.join("\n")}`;
 }
 
+/**
+ * A module whose source map is a part of it, and so is found wherever the module is loaded from.
+ *
+ * @param module ends with a section that names a file with the map
+ */
+export function withSourceMap(module, map) {
+  const name = "sourceMappingURL";
+  const start = module.lastIndexOf(name) - 3;
+  const url = `data:application/json;base64,${map.toString("base64")}`;
+  const payload = Buffer.concat([name, url].flatMap((text) => [leb128(text.length), Buffer.from(text)]));
+  return Buffer.concat([module.subarray(0, start), leb128(0), leb128(payload.length), payload]);
+}
+
+/** How WebAssembly writes a number: seven bits a byte, the lowest first. */
+function leb128(value) {
+  const bytes = [];
+  for (; value > 127; value >>>= 7) bytes.push((value & 127) | 128);
+  return Buffer.from([...bytes, value]);
+}
+
 function usize(name) {
   return `${name}: usize`;
 }

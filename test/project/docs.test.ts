@@ -17,7 +17,8 @@ import { scratchInPackage } from "../support/scratch.js";
 const TESTED: Record<string, string> = {
   opfs: "test/checkpoint/browser.test.ts",
   idb: "test/checkpoint/browser.test.ts",
-  adamw: "test/project/kernelDocs.test.ts",
+  decoupled: "test/project/kernelDocs.test.ts",
+  debug: "test/project/kernelDocs.test.ts",
   headers: "test/project/isolation.test.ts",
   nginx: "test/project/isolation.test.ts",
   vite: "test/project/isolation.test.ts",

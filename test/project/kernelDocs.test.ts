@@ -1,6 +1,6 @@
 /** What docs/kernels.md and docs/adding-a-kernel.md say about kernels, held against the compiler. */
 import { execFileSync } from "node:child_process";
-import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { UpdateKernel, UpdateRow } from "../../src/kernels/table.js";
@@ -18,7 +18,7 @@ const copy = scratchInPackage();
 /** The compiler takes some seconds, and waits its turn on a machine that runs other tests. */
 const MINUTES = 180_000;
 
-beforeAll(() => {
+beforeAll(async () => {
   for (const path of ["assembly", "src", "test/reference.ts", "test/kernels/kernels.test.ts", "asconfig.json"]) {
     cpSync(join(root, path), join(copy, path), { recursive: true });
   }
@@ -26,8 +26,11 @@ beforeAll(() => {
     const [first, ...lines] = code.split("\n");
     apply(first!.replace(/^# /, ""), lines.join("\n").split("\n …\n"));
   }
+  const { exportsOf, readTable } = await import(join(root, "scripts/kernels.mjs"));
+  mkdirSync(join(copy, "build/assembly"), { recursive: true });
+  writeFileSync(join(copy, "build/assembly/index.ts"), exportsOf(await readTable(copy), "../../assembly"));
   const asc = join(root, "node_modules/assemblyscript/bin/asc.js");
-  const flags = ["--config", "asconfig.json", "--target", "simd", "--outFile", "simd.wasm", "--textFile", "simd.wat"];
+  const flags = ["--target", "unshared", "--enable", "simd", "--outFile", "simd.wasm", "--textFile", "simd.wat"];
   execFileSync(process.execPath, [asc, ...flags], { cwd: copy });
 }, MINUTES);
 
@@ -48,12 +51,12 @@ function apply(file: string, hunks: readonly string[]): void {
 }
 
 describe("docs/kernels.md", () => {
-  it("the loop of adamw does these instructions in this order, and four times as many of each in a turn", () => {
-    const listed = recipe("docs/kernels.md", "adamw")
+  it("the loop of decoupled does these instructions in this order, and four times as many of each in a turn", () => {
+    const listed = recipe("docs/kernels.md", "decoupled")
       .replace(/;;.*/g, "")
       .match(/\w+\.\w+/g)!;
     const text = readFileSync(join(copy, "simd.wat"), "utf8");
-    const [, kernel] = /\(func \$assembly\/index\/adamw (.*?)\n \(func /s.exec(text)!;
+    const [, kernel] = /\(func \$build\/assembly\/index\/decoupled (.*?)\n \(func /s.exec(text)!;
     // From the start of the loop to that of the rest; the way out, in `if`, does what is left of the last vector.
     const [, turn, way, last] = /\n +loop (.*?)\n +if\n(.*?)\n +else(.*?)\n +loop /s.exec(kernel!)!;
     expect(operations(turn! + last!).join(" ")).toContain(listed.join(" "));
@@ -64,18 +67,44 @@ describe("docs/kernels.md", () => {
   });
 });
 
+describe("docs/kernels.md, stepping through a kernel", () => {
+  it(
+    "the debug build takes the same step as the release build, and its source map has the kernels' sources",
+    () => {
+      execFileSync(process.execPath, [join(root, "scripts/build.mjs"), "--debug"], { cwd: root });
+      const code = recipe("docs/kernels.md", "debug");
+      writeFileSync(join(copy, "debug.mjs"), code.replace("build/wasm", join(root, "build/wasm")));
+      writeFileSync(
+        join(copy, "release.mjs"),
+        code.replace("{ module }", "{}").replace(/"build.*"/, `"${join(root, "dist/wasm/simd.wasm")}"`),
+      );
+      const run = (script: string) => execFileSync(process.execPath, [script], { cwd: copy, encoding: "utf8" });
+      expect(run("debug.mjs")).toBe(run("release.mjs"));
+
+      const module = new WebAssembly.Module(readFileSync(join(root, "build/wasm/debug.wasm")));
+      const [section] = WebAssembly.Module.customSections(module, "sourceMappingURL");
+      const url = Buffer.from(section!).toString();
+      const map = JSON.parse(Buffer.from(url.slice(url.indexOf("base64,") + 7), "base64").toString());
+      for (const file of ["assembly/adam.ts", "assembly/sweep.ts", "build/assembly/index.ts"]) {
+        const text = map.sourcesContent[map.sources.indexOf(file)];
+        expect(text, file).toBe(readFileSync(join(root, file), "utf8"));
+      }
+    },
+    MINUTES,
+  );
+});
+
 function operations(wat: string): string[] {
   return [...(wat.match(/\b(v128|f32x4)\.(?!splat)\w+/g) ?? [])];
 }
 
 describe("docs/adding-a-kernel.md", () => {
-  it("a row that the table then has, and an export that the module then has; every other kernel has the instructions it had", async () => {
-    const { UPDATE_ROWS } = await table();
-    expect(UPDATE_ROWS.map(({ name }) => name)).toContain("adamw_clamped");
+  it("four exports that the module then has; every other kernel has the instructions it had", async () => {
     const [before, after] = [wasmBytes("simd"), readFileSync(join(copy, "simd.wasm"))];
     const names = (bytes: BufferSource) =>
       WebAssembly.Module.exports(new WebAssembly.Module(bytes)).map(({ name }) => name);
-    expect(names(after).sort()).toEqual([...names(before), "adamw_clamped"].sort());
+    const added = ["l2", "l2_amsgrad", "decoupled", "decoupled_amsgrad"].map((name) => `${name}_clamped`);
+    expect(names(after).sort()).toEqual([...names(before), ...added].sort());
     expect(bodies(after)).toEqual(expect.arrayContaining(bodies(before)));
   });
 
@@ -105,9 +134,9 @@ describe("docs/adding-a-kernel.md", () => {
     const memory = new WebAssembly.Memory({ initial: 1 });
     const module = new WebAssembly.Module(readFileSync(join(copy, "simd.wasm")));
     const instance = new WebAssembly.Instance(module, { env: { memory } });
-    const compiled = run(instance.exports.adamw_clamped as UpdateKernel, memory);
+    const compiled = run(instance.exports.decoupled_clamped as UpdateKernel, memory);
     const heap = new WebAssembly.Memory({ initial: 1 });
-    const row = UPDATE_ROWS.findIndex(({ name }) => name === "adamw_clamped");
+    const row = UPDATE_ROWS.findIndex(({ name }) => name === "decoupled_clamped");
     const interpreted = run(scalarKernels(heap).update[row], heap);
 
     const [param, grad, expAvg, expAvgSq] = values.map((initial) => initial.slice());

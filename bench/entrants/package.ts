@@ -5,6 +5,7 @@ import { type Entrant, STEP_MEMORY, STEP_TRAFFIC, verifySteps } from "./entrant.
 /** What everything else is compared with. */
 export const FUSED = "fused-adam";
 export const FUSED_2 = "fused-adam, 2 threads";
+export const FUSED_SCALAR = "fused-adam scalar";
 
 type Kernel = Exclude<RuntimeOptions["kernel"], undefined | "auto">;
 

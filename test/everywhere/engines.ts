@@ -21,7 +21,9 @@ export interface Runtime {
 }
 
 const ADAPTERS = "test/adapters/";
-const THREADS = ["lost", "start", "processes", "pools", "dispose", "alone"].map((name) => `test/threads/${name}.`);
+const THREADS = ["lost", "replaced", "memory", "start", "processes", "pools", "dispose", "alone"].map(
+  (name) => `test/threads/${name}.`,
+);
 const QEMU = "/usr/bin/qemu-aarch64-static";
 const ARM_LIBRARIES = "/usr/aarch64-linux-gnu";
 

@@ -22,6 +22,7 @@ export default defineConfig(({ mode }) => {
       // What is read from there is no import.
       forceRerunTriggers: ["**/build/wasm/*.wasm"],
       testTimeout: 60_000 + FUZZ_MILLISECONDS,
+      hookTimeout: 120_000,
       // Two also where there are only two cores: many tests wait for others, workers and browsers.
       maxWorkers: Math.max(2, availableParallelism() - 1),
     },

@@ -1,6 +1,7 @@
 /** What tests of checkpoints share. */
 import { AdamW, type ErrorCode } from "fused-adam";
 import { encodeCheckpoint } from "fused-adam/checkpoint";
+import { expect } from "vitest";
 import { Xxh32 } from "../../src/checkpoint/checksum.js";
 import { fillGrads } from "../support/api.js";
 import { dyadic, type Optimizer } from "../support/model.js";
@@ -54,6 +55,22 @@ export function typedError(call: () => unknown): { name: string; code: ErrorCode
     return { name, code, message };
   }
   return undefined;
+}
+
+/** float32's own error after a few dozen operations: in parameters relative to how far they can have gone. */
+const EPSILON = 2 ** -23;
+
+/** Within 16 units in the last place of what `scale` gives. */
+export function expectClose(
+  got: ArrayLike<number>,
+  want: readonly number[],
+  scale: (x: number) => number,
+  what: string,
+): void {
+  expect(got.length, what).toBe(want.length);
+  want.forEach((x, i) => {
+    expect(Math.abs(got[i]! - x), `${what}[${i}]: ${got[i]} for ${x}`).toBeLessThanOrEqual(16 * EPSILON * scale(x));
+  });
 }
 
 /** A file as somebody else might write it: any header text, any data, a length that may lie. */

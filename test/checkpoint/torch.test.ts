@@ -1,16 +1,17 @@
 /** To and from the real PyTorch (Debian's python3-torch), by python/fused_adam.py. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Adam, AdamW } from "fused-adam";
 import { fromTorch, type TorchStateDict, toTorch } from "fused-adam/checkpoint";
 import { loadCheckpointFile, saveCheckpointFile } from "fused-adam/node";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { unless } from "../support/host.js";
 import type { Optimizer } from "../support/model.js";
-import { noTorch, PYTHON, python } from "../support/python.js";
+import { interpreter, noPython, noTorch, python } from "../support/python.js";
 import { root } from "../support/root.js";
+import { scratch } from "../support/scratch.js";
+import { expectClose } from "./support.js";
 
 const SHAPES = { "layer.weight": [3, 4], "layer.bias": [3], scale: [] } as const;
 const NAMES = Object.keys(SHAPES) as (keyof typeof SHAPES)[];
@@ -18,9 +19,16 @@ const NAMES = Object.keys(SHAPES) as (keyof typeof SHAPES)[];
 /** The same run in Python: `go(model, optimizer, from, to)`, with gradients that are exact in float32. */
 const SCRIPT = `
 import json, sys, torch
+kind, amsgrad, by, theirs, ours, ours_json = sys.argv[1], sys.argv[2] == "true", *sys.argv[3:]
 sys.path.insert(0, ${JSON.stringify(join(root, "python"))})
 sys.dont_write_bytecode = True
 from fused_adam import from_torch, read, to_torch, write
+if by == "safetensors":
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+    def read(path):
+        with safe_open(path, "pt") as file: return load_file(path), file.metadata()
+    write = lambda path, tensors, metadata: save_file(tensors, path, metadata)
 SHAPES = ${JSON.stringify(SHAPES)}
 def value(seed, step, i): return ((i * 7 + step * 13 + seed * 5) % 31 - 15) / 16
 def model():
@@ -49,7 +57,6 @@ def dump(named, optimizer):
 def begin():
     named = model()
     return named, make(named, kind, amsgrad)
-kind, amsgrad, theirs, ours, ours_json = sys.argv[1], sys.argv[2] == "true", *sys.argv[3:]
 `;
 
 /** There: K steps, saved, and on to N. */
@@ -133,21 +140,6 @@ function torchState({ state, param_groups }: Dump): TorchStateDict {
   return { state: Object.fromEntries(arrays), param_groups };
 }
 
-/** float32's own error after a few dozen operations: in parameters relative to how far they can have gone. */
-const EPSILON = 2 ** -23;
-
-function expectClose(
-  got: ArrayLike<number>,
-  want: readonly number[],
-  scale: (x: number) => number,
-  what: string,
-): void {
-  expect(got.length, what).toBe(want.length);
-  want.forEach((x, i) => {
-    expect(Math.abs(got[i]! - x), `${what}[${i}]: ${got[i]} for ${x}`).toBeLessThanOrEqual(16 * EPSILON * scale(x));
-  });
-}
-
 function expectSame(optimizer: Optimizer, dump: Dump): void {
   const { state } = optimizer.stateDict();
   const torch = torchState(dump).state;
@@ -169,30 +161,29 @@ function expectEqual(optimizer: Optimizer, dump: Dump): void {
 }
 
 const [K, N] = [11, 30];
-let folder: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "fused-adam-"));
-});
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = scratch();
 
+/** The optimizer, AMSGrad, and what reads and writes files there: ours, or the safetensors package. */
 const VARIANTS = [
-  ["AdamW", false],
-  ["Adam", true],
+  ["AdamW", false, "fused_adam.py"],
+  ["Adam", true, "fused_adam.py"],
+  ["AdamW", true, "safetensors"],
 ] as const;
 
-describe.each(VARIANTS)("PyTorch's %s, amsgrad %s", unless(noTorch()), (kind, amsgrad) => {
+const lacking = noPython("torch", "torch", "safetensors");
+
+describe.each(VARIANTS)("PyTorch's %s, amsgrad %s, files by %s", unless(lacking), (kind, amsgrad, by) => {
   const files = () =>
-    ["theirs", "ours", "ours.json"].map((name) => join(folder, `${kind} ${name}`)) as [string, string, string];
+    ["theirs", "ours", "ours.json"].map((name) => join(folder, `${kind} ${by} ${name}`)) as [string, string, string];
   const run = (script: string) => {
     const text = `${SCRIPT}K, N = ${K}, ${N}\n${script}print(json.dumps(dumps))`;
-    return JSON.parse(python(text, { args: [kind, String(amsgrad), ...files()] })) as Dump[];
+    return JSON.parse(python(text, { args: [kind, String(amsgrad), by, ...files()] })) as Dump[];
   };
   let saved: Dump;
   let straight: Dump;
   beforeAll(() => {
     [saved, straight] = run(BEGUN_THERE) as [Dump, Dump];
-    // PyTorch alone takes seconds to load, on a busy machine many.
-  }, 60_000);
+  });
 
   test("an uninterrupted run is the same here and there, within float32", () => {
     const optimizer = make(kind, amsgrad);
@@ -258,7 +249,10 @@ print(json.dumps({"weight": weight.flatten().tolist(), "bias": bias.tolist(), "l
     **{key: state[weight][key].flatten().tolist() for key in ("exp_avg", "exp_avg_sq")}, "step": int(state[bias]["step"])}))
 `;
   const command = (...args: string[]) =>
-    execFileSync(PYTHON, ["-B", join(root, "python/fused_adam.py"), ...args], { encoding: "utf8", stdio: "pipe" });
+    execFileSync(interpreter("torch"), ["-B", join(root, "python/fused_adam.py"), ...args], {
+      encoding: "utf8",
+      stdio: "pipe",
+    });
   const at = (name: string) => join(folder, name);
   const create = () => AdamW.createSync({ weight: { shape: [2, 3] }, bias: { shape: [2] } });
 

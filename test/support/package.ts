@@ -19,7 +19,7 @@ export function resolvePackage(
 ): string | undefined {
   const name = nameOf(id, importer, index);
   if (name === undefined) return undefined;
-  return resolve(root, from === "src" ? `src/${name}.ts` : `dist/esm/${name}.js`);
+  return `${root}${from === "src" ? `src/${name}.ts` : `dist/esm/${name}.js`}`.replaceAll("\\", "/");
 }
 
 /** The same for esbuild. */
@@ -40,6 +40,6 @@ function nameOf(id: string, importer = "", index: string): string | undefined {
   const [, entry] = /^fused-adam(?:$|\/(\w+)$)/.exec(id) ?? [];
   if (id === "fused-adam" || entry !== undefined) return entry ?? index;
   const path = resolve(dirname(importer), id);
-  const isInternal = /^\..*\.js$/.test(id) && path.startsWith(SRC) && !importer.startsWith(SRC);
+  const isInternal = /^\..*\.js$/.test(id) && path.startsWith(SRC) && !resolve(importer).startsWith(SRC);
   return isInternal ? path.slice(SRC.length + 1, -3) : undefined;
 }

@@ -39,6 +39,6 @@ export function stage(prepare: () => Promise<Answering>, options?: LaunchOptions
       await browser.close();
       site.close();
     };
-  }, 120_000);
+  });
   return found;
 }

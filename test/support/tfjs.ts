@@ -5,10 +5,6 @@ import { MathBackendCPU } from "@tensorflow/tfjs-backend-cpu";
 import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 import * as core from "@tensorflow/tfjs-core";
 import * as layers from "@tensorflow/tfjs-layers";
-import { vi } from "vitest";
-
-// Compiling a backend of tfjs can take its time on a busy machine.
-vi.setConfig({ hookTimeout: 60_000 });
 
 /** As `import * as tf from "@tensorflow/tfjs"`. */
 export const tf = { ...core, ...layers };

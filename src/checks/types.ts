@@ -84,7 +84,10 @@ export interface RuntimeOptions {
    * cannot start: one thread, one warning.
    */
   readonly threads?: number | "auto" | undefined;
-  /** Run on somebody else's linear memory; every parameter is then given as `ParamPointers`. */
+  /**
+   * Run on somebody else's linear memory, of which the first 4 GiB can be used; every parameter is then given as `ParamPointers`.
+   * One with 64-bit addresses takes the TypeScript kernels.
+   */
   readonly memory?: WebAssembly.Memory | undefined;
   /**
    * A module of `fused-adam/wasm/` that the host has compiled, where it lets nobody compile bytes, or one compiled for debugging. It

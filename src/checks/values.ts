@@ -19,30 +19,41 @@ export function isRecord(value: unknown): value is object {
 
 /** A record; no Map, Promise or the like, which has no properties of its own and would pass for an empty record. */
 export function checkRecord<T>(label: string, value: T, expected = "an object"): T & object {
-  if (!isRecord(value) || (isEmpty(value) && tagOf(value) !== "Object")) failType(label, expected, value);
+  if (!isRecord(value)) failType(label, expected, value);
+  if (!isPlain(value) && Reflect.ownKeys(value).length === 0 && tagOf(value) !== "Object") {
+    failType(label, expected, value);
+  }
   return value;
-}
-
-/** In the order of what it costs: every step's options are asked. */
-function isEmpty(value: object): boolean {
-  return Object.keys(value).length === 0 && Reflect.ownKeys(value).length === 0;
 }
 
 /** A record whose own keys are all known, so that no misspelt option is silently left out. */
 export function checkObject(label: string, value: unknown, known: readonly string[]): object {
-  const object = checkRecord(label, value);
-  for (const key of Object.keys(object)) {
+  if (!isPlain(value)) {
+    checkRecord(label, value);
+    warnOfInherited(label, value as object, known);
+  }
+  for (const key of Object.keys(value as object)) {
     if (!known.includes(key)) {
       const expected = `only the keys ${known.join(", ")}`;
       fail(TypeError, "ERR_UNKNOWN_OPTION", label, expected, `the key ${quote(key)}${suggest(key, known)}`);
     }
   }
-  if (Object.getPrototypeOf(object) !== Object.prototype) {
-    const inherited = known.filter((key) => key in object && !Object.hasOwn(object, key) && !(key in Object.prototype));
-    if (inherited.length > 0)
-      warnOnce(`"${label}": only own properties count, not the inherited ${inherited.join(", ")}`);
+  return value as object;
+}
+
+/** Whether it is an object literal or the like. Most options are, and every step checks some: this spares them the other checks. */
+function isPlain(value: unknown): boolean {
+  try {
+    return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+  } catch {
+    return false;
   }
-  return object;
+}
+
+/** `Object.prototype` does not count: whatever it is polluted with, every object inherits. */
+function warnOfInherited(label: string, object: object, known: readonly string[]): void {
+  const keys = known.filter((key) => key in object && !Object.hasOwn(object, key) && !(key in Object.prototype));
+  if (keys.length > 0) warnOnce(`"${label}": only own properties count, not the inherited ${keys.join(", ")}`);
 }
 
 /** The elements of an array, holes as undefined, so that the next check meets them. */
@@ -97,13 +108,14 @@ export type Checks<T> = { readonly [K in keyof T]: (label: string, value: unknow
 
 /** Reads the options that `checks` lists; those that are missing or undefined are taken from `defaults`. */
 export function optionReader<T extends object>(checks: Checks<T>) {
-  const keys = Object.keys(checks) as (keyof T & string)[];
   /** @param prefix stands before each label */
   return (source: object, defaults: Readonly<T>, prefix = ""): T => {
     const options: T = { ...defaults };
-    // null is neither missing nor undefined: it fails its check.
-    for (const key of keys) {
-      const value = own(source, key);
+    // The keys that are there, not all that could be: this runs in every step.
+    for (const key of Object.keys(source) as (keyof T & string)[]) {
+      if (!Object.hasOwn(checks, key)) continue;
+      const value = (source as { readonly [K in keyof T]: unknown })[key];
+      // null is neither missing nor undefined: it fails its check.
       if (value !== undefined) options[key] = checks[key](prefix + key, value);
     }
     return options;

@@ -3,11 +3,18 @@ export function isShared({ buffer }: { readonly buffer: ArrayBufferLike }): bool
   return Object.prototype.toString.call(buffer) === "[object SharedArrayBuffer]";
 }
 
-/**
- * How many bytes a memory has. When another thread has grown it, this thread may not see that before it grows the memory itself:
- * done, by 0, where `wanted` bytes are more than it sees.
- */
+/** Makes this thread see how far another one has grown a shared memory: it may not, before it grows the memory itself. */
+export function refresh(memory: WebAssembly.Memory): void {
+  try {
+    memory.grow(0);
+  } catch {
+    // A memory with 64-bit addresses counts its pages in BigInts.
+    memory.grow(0n as unknown as number);
+  }
+}
+
+/** How many bytes a memory has. If `wanted` are more than this thread sees, it looks whether another one has grown it. */
 export function byteLength(memory: WebAssembly.Memory, wanted: number): number {
-  if (wanted > memory.buffer.byteLength && isShared(memory)) memory.grow(0);
+  if (wanted > memory.buffer.byteLength && isShared(memory)) refresh(memory);
   return memory.buffer.byteLength;
 }

@@ -3,6 +3,7 @@
 import { Calls } from "../kernels/calls.js";
 import { scalarKernels } from "../kernels/scalar.js";
 import { type KernelExports, kernelsFrom } from "../kernels/table.js";
+import { refresh } from "../memory/shared.js";
 import {
   controlLength,
   DONE,
@@ -41,8 +42,8 @@ function serve({ memory, shared, threads, me, room, module }: Assignment, host: 
     try {
       const chunks = Atomics.load(control, OPEN);
       if (chunks > 0) {
-        // If another thread has grown the memory, `memory.buffer` shows it only after this one has grown it, too.
-        if (module === undefined) memory.grow(0);
+        // The TypeScript kernels use `memory.buffer`; a module sees another thread's growth by itself.
+        if (module === undefined) refresh(memory);
         const size = Atomics.load(control, SIZE);
         workThrough(control, me, chunks, (take, end) => calls.runChunks(kernels, size, take, end));
         Atomics.add(control, DONE, 1);

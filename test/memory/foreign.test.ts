@@ -1,9 +1,20 @@
 /** Every way pointers into somebody else's memory can be wrong. */
 import { runInNewContext } from "node:vm";
 import { Adam, AdamW, type ParamPointers, type ParamSet } from "fused-adam";
-import { describe, expect, it } from "vitest";
-import { caught, type Expected, expectError, fillGrads, rangeError, Twins, typeError, wrong } from "../support/api.js";
-import { dyadic, type Optimizer } from "../support/model.js";
+import { describe, expect, it, vi } from "vitest";
+import {
+  caught,
+  type Expected,
+  expectError,
+  fillGrads,
+  rangeError,
+  stateError,
+  Twins,
+  typeError,
+  wrong,
+} from "../support/api.js";
+import { unless } from "../support/host.js";
+import { dyadic, Model, type Optimizer } from "../support/model.js";
 
 const PAGE = 65536;
 const REGIONS = ["param", "grad", "expAvg", "expAvgSq", "maxExpAvgSq"] as const;
@@ -230,5 +241,60 @@ describe("memories that are none", () => {
     // lr 1e-3: the first step is lr long, whatever the gradient.
     optimizer.step();
     expect(Math.abs(optimizer.param("w")[1]! + 1e-3)).toBeLessThan(1e-9);
+  });
+});
+
+/** Null where the engine has no memories with 64-bit addresses, which WebAssembly modules with 32-bit ones cannot import. */
+function longMemory(pages: number, shared = false): WebAssembly.Memory | null {
+  try {
+    return Reflect.construct(WebAssembly.Memory, [
+      { initial: BigInt(pages), ...(shared && { maximum: 16n, shared }), address: "i64" },
+    ]);
+  } catch {
+    return null;
+  }
+}
+
+describe("a memory with 64-bit addresses", unless(longMemory(1) === null && "this engine has no such memories"), () => {
+  it.each([false, true])("is stepped on by the TypeScript kernels, and one warning says so; shared: %s", (shared) => {
+    const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
+    const memory = longMemory(1, shared)!;
+    for (const _ of [1, 2]) {
+      const optimizer = AdamW.createSync({ w: pointers(1024, 3) }, { memory });
+      expect(optimizer.kernel).toBe("scalar");
+      optimizer.param("w").set(dyadic(3, 1));
+      const model = new Model("adamw", { w: dyadic(3, 1) });
+      model.fillGrads(optimizer, 1);
+      optimizer.step();
+      model.step();
+      model.expectSame(optimizer);
+    }
+    const said = warn.mock.calls.flat().filter((text) => String(text).includes("64-bit addresses"));
+    expect(said.length).toBe(shared ? 0 : 1);
+    warn.mockRestore();
+  });
+
+  it("is refused for other kernels, before a byte changes", async () => {
+    const memory = longMemory(1)!;
+    new Uint8Array(memory.buffer).fill(7);
+    const unavailable = stateError("kernel", "ERR_KERNEL_UNAVAILABLE");
+    for (const kernel of ["simd", "relaxed"] as const) {
+      const params = { w: pointers(1024, 3) };
+      expectError(await caught(() => AdamW.createSync(params, { memory, kernel })), unavailable);
+      expectError(await caught(() => Adam.create(params, { memory, kernel })), unavailable);
+    }
+    expect(new Uint8Array(memory.buffer).every((byte) => byte === 7)).toBe(true);
+  });
+
+  it("grown by the host, is looked at anew", () => {
+    for (const shared of [false, true]) {
+      const memory = longMemory(1, shared)!;
+      const optimizer = AdamW.createSync({ w: pointers(1024, 3) }, { memory, kernel: "scalar" });
+      memory.grow(1n as unknown as number);
+      optimizer.addParamGroup({ params: { late: pointers(PAGE, 3) } });
+      expect(() => optimizer.addParamGroup({ params: { later: pointers(2 * PAGE, 3) } })).toThrow(RangeError);
+      optimizer.grad("late").fill(1);
+      expect(optimizer.step().step).toBe(1);
+    }
   });
 });

@@ -1,7 +1,7 @@
 import { fail } from "../../../checks/errors.js";
 import type { StepOptions, StepResult } from "../../../checks/types.js";
-import { NONE, type Pointers } from "../../../memory/regions.js";
-import { isShared } from "../../../memory/shared.js";
+import { FLOAT32, NONE, type Pointers } from "../../../memory/regions.js";
+import { byteLength } from "../../../memory/shared.js";
 import type { Part, Placement } from "../placement.js";
 import type { Settings } from "../settings.js";
 import type { Slot } from "../slot.js";
@@ -36,10 +36,11 @@ export class Heap {
   /** Where a tensor's data begins, in bytes. Brings it here from another backend. */
   address({ dataId, size, id }: Tensor): number {
     const address = this.backend.getMemoryOffset(dataId) >>> 0;
-    const end = address + 4 * size;
-    if (size > 0 && (address % 4 !== 0 || !this.#reaches(end))) {
-      const size = this.memory.buffer.byteLength;
-      fail(RangeError, "ERR_OUT_OF_BOUNDS", `tensor ${id}`, `aligned data inside [0, ${size})`, `[${address}, ${end})`);
+    const end = address + FLOAT32.bytes * size;
+    const length = byteLength(this.memory, end);
+    if (size > 0 && (address % FLOAT32.bytes !== 0 || end > length)) {
+      const expected = `aligned data inside [0, ${length})`;
+      fail(RangeError, "ERR_OUT_OF_BOUNDS", `tensor ${id}`, expected, `[${address}, ${end})`);
     }
     return address;
   }
@@ -52,14 +53,6 @@ export class Heap {
     const { id, memoryOffset } = this.backend.dataIdMap.get(dataId);
     this.backend.wasm.tfjs.disposeData(id);
     this.backend.wasm.tfjs.registerTensor(id, size, memoryOffset);
-  }
-
-  #reaches(end: number): boolean {
-    if (end <= this.memory.buffer.byteLength) return true;
-    if (!isShared(this.memory)) return false;
-    // Grown by another thread, which this one may not have heard of.
-    this.memory.grow(0);
-    return end <= this.memory.buffer.byteLength;
   }
 }
 
@@ -111,7 +104,7 @@ export class HeapPlacement implements Placement, Transfer {
       const source = (slot: Slot) => {
         const { maxExpAvgSq, ...at } = this.#pointers(slot, grad);
         const { size } = slot.variable!;
-        grad += 4 * size;
+        grad += FLOAT32.bytes * size;
         return { length: size, ...at, maxExpAvgSq: maxExpAvgSq === NONE ? undefined : maxExpAvgSq };
       };
       this.#core = new Core(settings, slots, source, heap.memory);

@@ -50,13 +50,23 @@ function spawnInNode(load: Load, assignment: Assignment, handlers: Handlers): Te
 }
 
 let url: string | undefined;
+const REMEDY = "(a content security policy needs worker-src blob:)";
+
+function createOnWeb(): Worker {
+  url ??= URL.createObjectURL(new Blob([WORKER], { type: "text/javascript" }));
+  try {
+    return new Worker(url, { name: "fused-adam" });
+  } catch (cause) {
+    // WebKit, for a policy; other browsers send the worker an event.
+    throw new Error(`${String(cause)} ${REMEDY}`, { cause });
+  }
+}
 
 function spawnOnWeb(assignment: Assignment, handlers: Handlers): Terminate {
-  url ??= URL.createObjectURL(new Blob([WORKER], { type: "text/javascript" }));
-  const worker = new Worker(url, { name: "fused-adam" });
+  const worker = createOnWeb();
   worker.onerror = (event) => {
     // The event of a worker that could not be loaded has no message.
-    const reason = event.message ?? "could not be loaded (a content security policy needs worker-src blob:)";
+    const reason = event.message ?? `could not be loaded ${REMEDY}`;
     handlers.failed(`a worker that failed: ${reason}`, event.error);
     event.preventDefault();
   };

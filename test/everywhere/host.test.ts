@@ -157,6 +157,6 @@ describe("threads: 2", () => {
         optimizer.dispose();
       }
     }
-    expect(warned()).toEqual([expect.stringContaining("worker-src blob:")]);
+    expect(warned()).toEqual([expect.stringContaining(BROWSER ? "worker-src blob:" : "Worker")]);
   });
 });

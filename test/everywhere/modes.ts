@@ -41,7 +41,7 @@ const NUMERIC = ["determinism.", "float64.", "random.", "subnormals.", "torch."]
 
 /** What another processor can do otherwise; the rest is the same V8. */
 export const ARM_MODES: readonly Mode[] = [
-  { ...MAIN, name: "main", files: [...ABOUT_WORKERS, "test/kernels/", ...NUMERIC, "test/schedules."] },
+  { ...MAIN, name: "main", files: [...ABOUT_WORKERS, "test/kernels/", ...NUMERIC, "test/schedules/"] },
 ];
 
 const STATE = ["lifecycle.", "relocate.", "state.", "stateErrors.", "step."].map((name) => `test/optimizer/${name}`);
@@ -60,7 +60,7 @@ export const WORKERD_MODES: readonly Mode[] = [
       ...NUMERIC,
       ...STATE,
       "test/checkpoint/",
-      "test/schedules.",
+      "test/schedules/",
     ],
   },
 ];

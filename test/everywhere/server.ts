@@ -30,7 +30,10 @@ export function serveVisits(
       "end.html": () => ({ body: "" }),
       result: async () => {
         const next = report(Number(index), (await json(request)) as FileResult);
-        return { body: next === undefined ? `/${index}/end.html` : pathOf(visits, next) };
+        // By the server's other name, which is another site: browsers then leave the process, and with it all memory, behind.
+        const [host, port] = request.headers.host!.split(":");
+        const other = host === "localhost" ? "127.0.0.1" : "localhost";
+        return { body: `http://${other}:${port}${next === undefined ? `/${index}/end.html` : pathOf(visits, next)}` };
       },
       suite: () => fileIn(suite, rest),
       repository: () => fileIn(root, rest),

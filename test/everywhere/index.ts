@@ -2,6 +2,10 @@
  * The test suite in real engines. `npm run test:everywhere` runs all, `npm run test:everywhere -- firefox bun` some of them,
  * `npm run test:everywhere -- host.test` some files; `-- --brief` leaves out what takes long and ran in a sibling of the engine. Needs
  * a build. Prints a table and, last, the sums; fails if a test did, if an engine is not there, or if a place ran nothing.
+ *
+ * It uses vitest's runner, assertions and spies, but not its browser mode: that drives browsers by way of Playwright, which takes
+ * neither Debian's Firefox nor WebKitGTK, serves pages under one set of headers, and runs no test in a worker. As Firefox, WebKit,
+ * policies, workers, Bun and workerd need all that is here, Chromium and Deno take a row in a table each.
  */
 import { rmSync, writeFileSync } from "node:fs";
 import { root } from "../support/root.js";

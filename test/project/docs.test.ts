@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { transformSync } from "esbuild";
 import { describe, expect, it } from "vitest";
+import { RUNTIMES } from "../everywhere/engines.js";
 import { unless } from "../support/host.js";
 import { type Block, blocksOf, examples, PAGES } from "../support/markdown.js";
 import { noTorch, python } from "../support/python.js";
@@ -49,8 +50,6 @@ const PICTURES: Record<string, string> = {
 const COMMANDS: Record<string, string> = {
   "npm install fused-adam": "takes what the registry has, not what is here",
   "npm ci && npm test": "is what runs this; .ci/run starts with it",
-  "npm run dev -- optimizer": "watches until it is stopped; runs tests that run here as well",
-  "npm run test:src -- jax": "runs tests that run here as well",
   "npm run check": "contains this",
   "npm run dev": "runs until it is stopped",
   "npm run test:src -- state.test": "runs one of these tests, and not this one",
@@ -158,6 +157,13 @@ describe("the rest", () => {
     const known = ["ts", "js", "python", "sh", ...Object.keys(KINDS)];
     const strays = here.filter(({ language }) => !known.includes(language));
     expect(strays.map(({ file, line, language }) => `${file}:${line}: ${language || "no language"}`)).toEqual([]);
+  });
+
+  it("docs/promises.md has the versions of the runtimes that run these tests", () => {
+    const text = readFileSync(join(root, "docs/promises.md"), "utf8");
+    const versions = RUNTIMES.flatMap(({ name, from }) => (from === undefined ? [] : [name.split(" ")[1]!]));
+    expect(versions.filter((version) => !text.includes(version))).toEqual([]);
+    expect(versions.length).toBeGreaterThan(5);
   });
 
   it("every note to the tests is one that they know", () => {

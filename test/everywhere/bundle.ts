@@ -42,7 +42,7 @@ export async function bundle(files: readonly string[], outdir: string): Promise<
     logLevel: "warning",
   } as const;
   const outExtension = { ".js": ".mjs" };
-  await build({ ...common, entryPoints: drivers, outExtension, external: ["node:*"], absWorkingDir: root });
+  await build({ ...common, entryPoints: drivers, outExtension, external: ["node:*", "*.wasm"], absWorkingDir: root });
   await build({
     ...common,
     entryPoints: files.map((file) => ({ in: `run:${file}`, out: bundleOf(file).replace(/\.mjs$/, "") })),

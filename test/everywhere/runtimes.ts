@@ -1,6 +1,7 @@
 /** Runs test files in Node, Bun, Deno and workerd: a process for each file, as a page for each in browsers. */
 import { spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { root } from "../support/root.js";
 import { bundleOf } from "./bundle.js";
 import type { Job } from "./engine/process.js";
 import type { FileResult, Host } from "./engine/result.js";
@@ -30,7 +31,9 @@ export const runInWorkerd: RunFile = async (command, folder, file, host) => {
   const bundle = bundleOf(file);
   const config = `${folder}/${bundle}.capnp`;
   const chunks = readdirSync(`${folder}/chunks`).map((name) => `chunks/${name}`);
+  cpSync(`${root}dist/wasm/simd.wasm`, `${folder}/simd.wasm`);
   const modules = ["workerd.mjs", bundle, ...chunks].map((name) => `(name = "${name}", esModule = embed "${name}")`);
+  modules.push('(name = "simd.wasm", wasm = embed "simd.wasm")');
   const job = JSON.stringify(JSON.stringify({ bundle, host }));
   writeFileSync(
     config,

@@ -62,8 +62,11 @@ export function checkArray(label: string, value: unknown, expected: string): unk
   return Array.from(value);
 }
 
+/** Names, each of which may be there once. */
+export type Names = Pick<Set<string>, "size" | "has" | "add">;
+
 /** Adds a name to those there are. @throws RangeError `ERR_DUPLICATE_NAME` */
-export function addName(label: string, names: Set<string>, name: string): void {
+export function addName(label: string, names: Names, name: string): void {
   if (names.has(name)) fail(RangeError, "ERR_DUPLICATE_NAME", label, "every name once", `${show(name)} twice`);
   names.add(name);
 }

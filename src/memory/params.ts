@@ -3,7 +3,16 @@ import { isArray } from "../checks/builtins.js";
 import type { Hyper } from "../checks/defaults.js";
 import { fail, showShape } from "../checks/errors.js";
 import { ADAM_KEYS, readHyper } from "../checks/hyper.js";
-import { addName, checkArray, checkCount, checkObject, checkRecord, isRecord, own } from "../checks/values.js";
+import {
+  addName,
+  checkArray,
+  checkCount,
+  checkObject,
+  checkRecord,
+  isRecord,
+  type Names,
+  own,
+} from "../checks/values.js";
 import { warnOnce } from "../checks/warn.js";
 import { NONE, type Pointers, pointersOf, REGION_NAMES, type Region, regionsOf } from "./regions.js";
 
@@ -37,14 +46,14 @@ export function readGroups(params: unknown, defaults: Readonly<Hyper>): GroupSpe
   return [{ hyper: { ...defaults }, regions: regionsOf(defaults), params: readParams("params", params, names) }];
 }
 
-/** @param names those taken already; the group's are added */
-export function readGroup(label: string, group: unknown, defaults: Readonly<Hyper>, names: Set<string>): GroupSpec {
+/** @param names those of other groups; the group's are added */
+export function readGroup(label: string, group: unknown, defaults: Readonly<Hyper>, names: Names): GroupSpec {
   const object = checkObject(label, group, ["params", ...ADAM_KEYS]);
   const hyper = readHyper(object, defaults, `${label}.`);
   return { hyper, regions: regionsOf(hyper), params: readParams(`${label}.params`, own(object, "params"), names) };
 }
 
-function readParams(label: string, params: unknown, names: Set<string>): ParamSpec[] {
+function readParams(label: string, params: unknown, names: Names): ParamSpec[] {
   // A hole becomes undefined, which is refused; left out, it would be a parameter that silently never trains.
   const entries: [string, unknown][] = isArray(params)
     ? Array.from(params, (source, i) => [String(names.size + i), source])
@@ -56,6 +65,18 @@ function readParams(label: string, params: unknown, names: Set<string>): ParamSp
     addName(label, names, name);
     return readParam(name, `${label}.${name}`, source);
   });
+}
+
+/** Names beside those of an optimizer, which stay as they are if a group turns out not to be legal. */
+export function namesBeside(taken: ReadonlyMap<string, unknown>): Names {
+  const added = new Set<string>();
+  return {
+    get size() {
+      return taken.size + added.size;
+    },
+    has: (name) => taken.has(name) || added.has(name),
+    add: (name) => added.add(name),
+  };
 }
 
 function readParam(name: string, label: string, source: unknown): ParamSpec {

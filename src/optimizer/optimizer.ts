@@ -16,7 +16,7 @@ import type {
 } from "../checks/types.js";
 import { VERSION } from "../generated/version.js";
 import { Arena } from "../memory/arena.js";
-import { checkSources, type GroupSpec, readGroup } from "../memory/params.js";
+import { checkSources, type GroupSpec, namesBeside, readGroup } from "../memory/params.js";
 import type { Pointers } from "../memory/regions.js";
 import type { Runner } from "../threads/runner.js";
 import { Group } from "./group.js";
@@ -78,9 +78,12 @@ export abstract class Optimizer {
   readonly #byName = new Map<string, Tensor>();
   /** Undefined once disposed. */
   #resources: Resources | undefined;
-  #groups: readonly Group[] = [];
-  #names: readonly string[] = [];
-  #live: readonly LiveGroup[] = [];
+  #groups: Group[] = [];
+  /** What a step needs room for: calls, partial sums, elements. */
+  readonly #room = { calls: 0, sums: 0, elements: 0 };
+  /** Undefined until they are asked for after a group was added: to add thousands, one by one, takes no time that grows with them. */
+  #names: readonly string[] | undefined;
+  #live: readonly LiveGroup[] | undefined;
   #threads: number;
 
   protected constructor(setup: Setup, runner: Runner) {
@@ -100,6 +103,7 @@ export abstract class Optimizer {
 
   /** Names of all parameters, in the order they were given. */
   get names(): readonly string[] {
+    this.#names ??= Object.freeze([...this.#byName.keys()]);
     return this.#names;
   }
 
@@ -117,6 +121,7 @@ export abstract class Optimizer {
   /** The groups as they run: assign `lr`, `betas`, `eps`, `weightDecay`, `maximize`, `biasCorrection` between steps. */
   get paramGroups(): readonly LiveGroup[] {
     this.#alive();
+    this.#live ??= Object.freeze(this.#groups.map(({ live }) => live));
     return this.#live;
   }
 
@@ -149,7 +154,7 @@ export abstract class Optimizer {
   addParamGroup(group: ParamGroup): void {
     this[EXCLUSIVELY]((groups) => {
       const { arena, foreign, hyper, memory } = this.#resources!;
-      const spec = ownCopies(readGroup("group", group, hyper, new Set(this.#names)), memory);
+      const spec = ownCopies(readGroup("group", group, hyper, namesBeside(this.#byName)), memory);
       checkSources([spec], foreign !== undefined);
       foreign?.check([spec], () => groups.map((group) => group.spec));
       arena?.reserve(Arena.bytes([spec]));
@@ -300,7 +305,9 @@ export abstract class Optimizer {
     // So that whoever keeps the optimizer does not keep the memory.
     this.#resources = undefined;
     this.#groups = [];
-    this.#live = [];
+    this.#live = undefined;
+    // Names are still told.
+    this.#names = this.names;
     this.#byName.clear();
   }
 
@@ -358,27 +365,29 @@ export abstract class Optimizer {
     const tensor = this.#byName.get(name);
     if (tensor !== undefined) return tensor;
     if (typeof name !== "string") failType(label, "a string", name);
-    fail(Error, "ERR_UNKNOWN_NAME", label, `the name of a parameter: ${showNames(this.#names)}`, show(name));
+    fail(Error, "ERR_UNKNOWN_NAME", label, `the name of a parameter: ${showNames(this.names)}`, show(name));
   }
 
   #add(specs: readonly GroupSpec[], pointers: readonly Pointers[][]): void {
     const { foreign, memory, runner } = this.#resources!;
     const added = specs.map((spec, i) => new Group(spec, foreign ?? { memory }, pointers[i]!, this.#guard));
-    const groups = [...this.#groups, ...added];
-    runner.reserve(
-      sum(groups, ({ tensors }) => tensors.length),
-      sum(groups, normBlocks),
-      sum(groups, ({ tensors }) => tensors.reduce((total, { length }) => total + length, 0)),
-    );
+    const room = { ...this.#room };
+    for (const { length } of added.flatMap(({ tensors }) => tensors)) {
+      room.calls += 1;
+      room.sums += normBlocks(length);
+      room.elements += length;
+    }
+    runner.reserve(room.calls, room.sums, room.elements);
+    Object.assign(this.#room, room);
     foreign?.take(specs);
     for (const group of added) {
       // The arena's memory is fresh, and touching it would make it resident.
       if (foreign !== undefined) group.clear();
       for (const tensor of group.tensors) this.#byName.set(tensor.name, tensor);
+      this.#groups.push(group);
     }
-    this.#groups = groups;
-    this.#names = Object.freeze([...this.#byName.keys()]);
-    this.#live = Object.freeze(this.#groups.map(({ live }) => live));
+    this.#names = undefined;
+    this.#live = undefined;
   }
 }
 
@@ -393,10 +402,6 @@ function ownCopies(group: GroupSpec, memory: WebAssembly.Memory): GroupSpec {
 /** Not by `instanceof`, which a promise of another realm, or of a library that replaced the global `Promise`, does not pass. */
 function isPromise(value: unknown): value is Promise<unknown> {
   return typeof (value as Promise<unknown> | undefined)?.finally === "function";
-}
-
-function sum(groups: readonly Group[], count: (group: Group) => number): number {
-  return groups.reduce((total, group) => total + count(group), 0);
 }
 
 const ADAM: Variant = { defaults: ADAM_DEFAULTS, coupled: true };

@@ -145,9 +145,9 @@ export function skip({ groups, settings }: Step, gradNorm: number): StepResult {
   return { step: largestStep(groups), skipped: true, gradNorm };
 }
 
-/** How many partial sums the gradient norm has. */
-export function normBlocks({ tensors }: Group): number {
-  return tensors.reduce((sum, { length }) => sum + Math.ceil(length / NORM_BLOCK), 0);
+/** How many partial sums of the gradient norm a tensor has. */
+export function normBlocks(length: number): number {
+  return Math.ceil(length / NORM_BLOCK);
 }
 
 export function largestStep(groups: readonly Group[]): number {

@@ -1,5 +1,6 @@
 /** Tensors that a host moves within its memory between steps: what adapters do, by the method they do it by. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
+import { Group } from "../../src/optimizer/group.js";
 import { AdamW, EXCLUSIVELY } from "../../src/optimizer/optimizer.js";
 import { caught, expectError, rangeError } from "../support/api.js";
 import { expectSameBits } from "../support/bits.js";
@@ -57,4 +58,20 @@ describe.each(["simd", "scalar"] as const)("%s", (kernel) => {
     optimizer.addParamGroup({ params: { x: { ...overlapping, param: 8192 } } });
     expect(optimizer.names).toEqual(["0", "1", "x"]);
   });
+});
+
+it("a group that is added is not compared with every region there is: groups are asked once where they lie, and when they moved", () => {
+  const quad = (at: number) => ({ length: 8, param: at, grad: at + 32, expAvg: at + 64, expAvgSq: at + 96 });
+  const asked = vi.spyOn(Group.prototype, "spec", "get");
+  const memory = new WebAssembly.Memory({ initial: 16 });
+  const at = (i: number) => ({ params: { [`p${i}`]: quad(1024 + 128 * i) } });
+  const optimizer = AdamW.createSync([at(0), at(1), at(2)], { memory });
+  for (let i = 3; i < 503; i++) optimizer.addParamGroup(at(i));
+  expect(asked.mock.calls.length).toBe(3);
+  expect(() => optimizer.addParamGroup({ params: { x: quad(1024 + 128 * 250) } })).toThrow(RangeError);
+  optimizer[EXCLUSIVELY](([, group]) => group!.relocate([group!.tensors[0]!.at]));
+  for (let i = 503; i < 603; i++) optimizer.addParamGroup(at(i));
+  expect(asked.mock.calls.length).toBe(3 + 503);
+  expect([optimizer.names.length, optimizer.paramGroups.length]).toEqual([603, 603]);
+  asked.mockRestore();
 });

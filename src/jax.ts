@@ -19,8 +19,7 @@ import { decaysOf } from "./adapters/jax/mask.js";
 import { initOnDevice, type Mode, stepOnDevice } from "./adapters/jax/onDevice.js";
 import { readSettings, type Settings, type TransformationOptions } from "./adapters/jax/settings.js";
 import { type AdamState, makeState, type Opened, openState } from "./adapters/jax/state.js";
-import { ADAM_DEFAULTS, ADAMW_DEFAULTS } from "./checks/defaults.js";
-import type { Variant } from "./optimizer/setup.js";
+import { ADAM, ADAMW } from "./optimizer/variant.js";
 
 export type { ErrorCode, FusedAdamError } from "./checks/errors.js";
 export type { AdamOptions, KernelChoice, Schedule } from "./checks/types.js";
@@ -72,9 +71,6 @@ export interface FusedTransformation extends GradientTransformation {
    */
   step<Params extends ArrayTree>(updates: Params, state: ArrayTree, params: Params): [Params, AdamState];
 }
-
-const ADAM: Variant = { defaults: ADAM_DEFAULTS, coupled: true };
-const ADAMW: Variant = { defaults: ADAMW_DEFAULTS, coupled: false };
 
 /**
  * Adam (Kingma & Ba 2015) for jax-js, eager. `weightDecay` is coupled: λθ is added to the gradient. Default 0.

@@ -1,5 +1,5 @@
 import { checkFloat32Array } from "../checks/arrays.js";
-import { ADAM_DEFAULTS, ADAMW_DEFAULTS, type StepSettings } from "../checks/defaults.js";
+import type { StepSettings } from "../checks/defaults.js";
 import { fail, failType, show, showNames } from "../checks/errors.js";
 import { readStep, readSum } from "../checks/stepOptions.js";
 import type {
@@ -21,7 +21,7 @@ import type { Pointers } from "../memory/regions.js";
 import type { Runner } from "../threads/runner.js";
 import { Group } from "./group.js";
 import { type AtRest, checkWhole, Lifecycle } from "./lifecycle.js";
-import { placeGroup, Setup, type Variant } from "./setup.js";
+import { placeGroup, Setup } from "./setup.js";
 import { checkState, readState } from "./stateDict.js";
 import {
   commit,
@@ -38,6 +38,7 @@ import {
   zeroGrads,
 } from "./step.js";
 import type { Tensor } from "./tensor.js";
+import { ADAM, ADAMW } from "./variant.js";
 
 /** `Symbol.dispose`; where the host has none, the symbol that a compiled `using` statement looks for. */
 const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for("Symbol.dispose");
@@ -403,9 +404,6 @@ function ownCopies(group: GroupSpec, memory: WebAssembly.Memory): GroupSpec {
 function isPromise(value: unknown): value is Promise<unknown> {
   return typeof (value as Promise<unknown> | undefined)?.finally === "function";
 }
-
-const ADAM: Variant = { defaults: ADAM_DEFAULTS, coupled: true };
-const ADAMW: Variant = { defaults: ADAMW_DEFAULTS, coupled: false };
 
 /**
  * Adam (Kingma & Ba 2015), with AMSGrad on request. `weightDecay` is coupled: λθ is added to the gradient, and the adaptive

@@ -11,13 +11,7 @@ import { isShared } from "../memory/shared.js";
 import { chooseThreads, SMALL } from "../threads/choose.js";
 import { loadPools } from "../threads/pools.js";
 import { Runner } from "../threads/runner.js";
-
-/** The differences between the two optimizers. */
-export interface Variant {
-  readonly defaults: Readonly<Hyper>;
-  /** Whether the weight decay is added to the gradient. */
-  readonly coupled: boolean;
-}
+import type { Variant } from "./variant.js";
 
 /**
  * An optimizer before it has kernels and threads. Its options and parameters are checked, laid out and copied in the call that was

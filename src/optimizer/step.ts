@@ -113,9 +113,9 @@ function writeGroup(
     stepConstants(constants, hyper, coupled, lr, step, signed);
     // Tensors with the same step have the same constants. As long as padding stays zero, neighbours are one kernel call.
     const joins = keepsZeros(constants);
-    let last = first;
-    while (joins && next < tensors.length && continues(tensors[next]!, first.step, skip)) last = tensors[next++]!;
-    const length = (last.at.param - first.at.param) / 4 + (joins ? last.span : last.length);
+    let length = joins ? first.span : first.length;
+    while (joins && next < tensors.length && continues(tensors[next]!, first.step, skip))
+      length += tensors[next++]!.span;
     program.update(row, first.at, length, step % FLUSH_EVERY === 0, constants);
   }
 }

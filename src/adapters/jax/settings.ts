@@ -7,7 +7,7 @@ import { readRuntime } from "../../checks/runtime.js";
 import { readStep } from "../../checks/stepOptions.js";
 import type { AdamOptions, KernelChoice } from "../../checks/types.js";
 import { checkObject, isRecord, own } from "../../checks/values.js";
-import type { Variant } from "../../optimizer/setup.js";
+import type { Variant } from "../../optimizer/variant.js";
 import type { ArrayTree } from "./leaves.js";
 
 /** The hyper-parameters of `Adam` and `AdamW`, and options that concern trees and steps. */

@@ -1,4 +1,4 @@
-import { ADAM_DEFAULTS, ADAMW_DEFAULTS, type Hyper, type StepSettings } from "../../checks/defaults.js";
+import type { Hyper, StepSettings } from "../../checks/defaults.js";
 import { failRange, failType } from "../../checks/errors.js";
 import { ADAM_KEYS, readHyper } from "../../checks/hyper.js";
 import { readRuntime } from "../../checks/runtime.js";
@@ -6,11 +6,12 @@ import { readStep } from "../../checks/stepOptions.js";
 import type { KernelChoice } from "../../checks/types.js";
 import { checkBoolean, checkNonNegative, checkObject, own } from "../../checks/values.js";
 import { Adam, AdamW } from "../../optimizer/optimizer.js";
+import { ADAM, ADAMW } from "../../optimizer/variant.js";
 
 /** The two optimizers, under the names that models are saved with. */
 export const KINDS = {
-  FusedAdam: { Core: Adam, defaults: ADAM_DEFAULTS, coupled: true },
-  FusedAdamW: { Core: AdamW, defaults: ADAMW_DEFAULTS, coupled: false },
+  FusedAdam: { Core: Adam, ...ADAM },
+  FusedAdamW: { Core: AdamW, ...ADAMW },
 } as const;
 
 export type KindName = keyof typeof KINDS;

@@ -267,6 +267,51 @@ test("shapes of as many bytes, but not the parameter's", () => {
   }
 });
 
+test("errors have at most 2,000 characters, whatever a file or a caller names", () => {
+  const long = "x".repeat(1_000_000);
+  const many = Array.from({ length: 100_000 }, () => 1);
+  const files: Record<string, (header: LooseHeader) => void> = {
+    "a tensor's name": (h) => {
+      h[long] = { ...h["w.exp_avg"], data_offsets: [0] };
+    },
+    "a tensor too many": (h) => {
+      h[long] = { dtype: "F32", shape: [0], data_offsets: [0, 0] };
+    },
+    "a tensor's key": (h) => {
+      h["w.exp_avg"][long] = 1;
+    },
+    "a type": (h) => {
+      h["w.exp_avg"].dtype = long;
+    },
+    "a shape": (h) => {
+      h["w.exp_avg"].shape = [...many, 4];
+    },
+    "a key of the metadata": (h) => {
+      h.__metadata__[long] = "";
+    },
+    "a version": (h) => {
+      h.__metadata__.version = long;
+    },
+    "a group's key": (h) => {
+      h.__metadata__.param_groups = `[{"${long}":1}]`;
+    },
+  };
+  for (const [what, change] of Object.entries(files)) {
+    const { message } = errorOf(edited(tiny(), change));
+    expect(message.length, what).toBeLessThan(2000);
+  }
+  const calls: Record<string, () => unknown> = {
+    "an option": () => AdamW.createSync([], { [long]: 1 }),
+    "a parameter": () => AdamW.createSync({ [long]: { shape: [-1] } }),
+    "a shape": () => AdamW.createSync([{ shape: many, data: new Float32Array(2) }]),
+    "a bigint": () => AdamW.createSync([new Float32Array(1)], { lr: (10n ** 10_000n) as never }),
+    "a symbol": () => AdamW.createSync([new Float32Array(1)], { lr: Symbol(long) as never }),
+  };
+  for (const [what, call] of Object.entries(calls)) {
+    expect(typedError(call)!.message.length, what).toBeLessThan(2000);
+  }
+});
+
 test("without a checksum, too: a byte too many, and a byte too few", () => {
   const bytes = edited(stepped(tiny()), () => {});
   loadCheckpoint(tiny(), bytes);

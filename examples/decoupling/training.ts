@@ -51,7 +51,7 @@ export class Training {
 
   /** Steps done, those before a checkpoint that was loaded included. */
   get step(): number {
-    return this.optimizer.stateDict().state.w1!.step;
+    return this.optimizer.steps;
   }
 
   runTo(end: number): void {

@@ -136,7 +136,7 @@ describe("a grid whose best decays are known", () => {
     expect(svg).toContain("ten times the rate, decay divided by 1.4");
     expect(svg).toContain("ten times the rate, decay divided by 12.6");
     const words = /<desc>(.*)<\/desc>/.exec(svg)![1]!;
-    expect(words).toMatch(/^AdamW, held-out accuracy in % by decay\. rate 0\.001: \d+ at 0\.001, /);
+    expect(words).toMatch(/^AdamW, held-out accuracy in % by decay\. rate 0\.001: \d+ at 1e-3, /);
     expect(svg).not.toMatch(/NaN|undefined|Infinity/);
   });
 

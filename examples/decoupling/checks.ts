@@ -23,8 +23,12 @@ export function contradictions(studies: readonly Study[], outcomes: Outcomes): s
       const { mean, error } = compare(study, outcomes, "loss").difference;
       expect(mean < -2 * error, `${study.task}: AdamW's loss is lower by ${-mean} ± ${error}, expected two errors`);
     }
-    const { mean } = compare(study, outcomes, "accuracy").difference;
+    const { mean, error } = compare(study, outcomes, "accuracy").difference;
     expect(Math.abs(mean) < 0.02, `${study.task}: accuracies differ by ${mean}, expected less than 0.02`);
+    expect(
+      mean < 2 * error,
+      `${study.task}: AdamW's accuracy is higher by ${mean} ± ${error}, expected no such difference`,
+    );
   }
   return found;
 }

@@ -1,7 +1,7 @@
 import * as Plot from "@observablehq/plot";
 import { figure } from "../../scripts/figure.js";
 import { bestDecays, type Outcomes, resultOf, slopeOf } from "./analysis.js";
-import { change } from "./report.js";
+import { change, short } from "./report.js";
 import { RULE_NAMES, type RuleName } from "./rules.js";
 import { cellsOf, type Study } from "./study.js";
 
@@ -119,8 +119,6 @@ function index(values: readonly number[], value: number): number {
   );
   return left + Math.log(value / values[left]!) / Math.log(values[left + 1]! / values[left]!);
 }
-
-const short = (value: number) => (value < 2e-3 ? value.toExponential(0) : String(value));
 
 /** The same in words. */
 function describe(study: Study, outcomes: Outcomes): string {

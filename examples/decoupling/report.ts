@@ -15,7 +15,11 @@ import type { Summary } from "./statistics.js";
 import type { Study } from "./study.js";
 
 const signed = (value: number, digits: number) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
-const short = (value: number) => String(Number(value.toPrecision(2)));
+/** A rate or a decay, in two digits. */
+export const short = (value: number): string => {
+  const rounded = Number(value.toPrecision(2));
+  return rounded < 2e-3 ? rounded.toExponential() : String(rounded);
+};
 const percent = (share: number) => (100 * share).toFixed(1);
 /** Nothing is said where one value says nothing. */
 const plusMinus = (value: number, digits: number) => (Number.isNaN(value) ? "" : ` ± ${value.toFixed(digits)}`);
@@ -87,14 +91,18 @@ export function units(study: Study, outcomes: Outcomes): string {
   );
 }
 
-const CRITERION: Record<Criterion, { readonly name: string; readonly factor: number; readonly digits: number }> = {
-  loss: { name: "held-out loss", factor: 1, digits: 3 },
-  accuracy: { name: "held-out accuracy, %", factor: 100, digits: 1 },
+/** `fine`: digits of a difference. */
+const CRITERION: Record<
+  Criterion,
+  { readonly name: string; readonly factor: number; readonly digits: number; readonly fine: number }
+> = {
+  loss: { name: "held-out loss", factor: 1, digits: 3, fine: 3 },
+  accuracy: { name: "held-out accuracy, %", factor: 100, digits: 1, fine: 2 },
 };
 
 /** What was chosen for each task by a criterion, and how it did with fresh seeds: mean ± standard deviation; differences ± standard error. */
 export function comparisonTable(studies: readonly Study[], outcomes: Outcomes, by: Criterion): string {
-  const { name, factor, digits } = CRITERION[by];
+  const { name, factor, digits, fine } = CRITERION[by];
   const show = ({ mean }: Summary, spread: number) =>
     (factor * mean).toFixed(digits) + plusMinus(factor * spread, digits);
   const chosen = ({ lr, weightDecay, atEdge }: Chosen) =>
@@ -114,7 +122,7 @@ export function comparisonTable(studies: readonly Study[], outcomes: Outcomes, b
         study.task,
         ...RULE_NAMES.map((rule) => chosen(rules[rule])),
         ...RULE_NAMES.map((rule) => show(rules[rule].result, rules[rule].result.deviation)),
-        signed(factor * mean, digits) + plusMinus(factor * error, digits),
+        signed(factor * mean, fine) + plusMinus(factor * error, fine),
         `${wins} of ${study.freshSeeds.length}`,
       ];
     }),

@@ -41,15 +41,16 @@ export function publish({ complete, records }: Results, root: URL): void {
     if (outcome === undefined) throw new Error(`"out/results.json": expected ${nameOf(job)}, got no such run`);
     return outcome;
   };
+  const [contents, maps] = [regions(outcomes), heatMaps(ADDITION, outcomes)];
   const pages = PAGES.map((page) => new URL(page, root));
   const filled = fill(
     "decoupling",
     pages.map((page) => readFileSync(page, "utf8")),
-    regions(outcomes),
+    contents,
   );
   const picture = new URL(PICTURE, root);
   mkdirSync(new URL(".", picture), { recursive: true });
-  writeFileSync(picture, heatMaps(ADDITION, outcomes));
+  writeFileSync(picture, maps);
   filled.forEach((text, i) => {
     writeFileSync(pages[i]!, text);
   });

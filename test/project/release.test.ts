@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { root } from "../support/root.js";
+import { MODULE_NAMES } from "../support/wasm.js";
 
 const read = (path: string) => readFileSync(join(root, path), "utf8");
 const manifest = JSON.parse(read("package.json"));
@@ -24,14 +25,13 @@ describe("the tarball", () => {
       .map(String)
       .filter((path) => path.endsWith(".ts") && !exclude.includes(`src/${path}`))
       .map((path) => path.slice(0, -3));
-    const modules = Object.keys(JSON.parse(read("asconfig.json")).targets).filter((target) => target !== "debug");
     const expected = [
       ...["LICENSE", "README.md", "CHANGELOG.md", "package.json", "python/fused_adam.py"],
       ...["esm", "cjs"].flatMap((format) => [
         `dist/${format}/package.json`,
         ...sources.flatMap((path) => [`dist/${format}/${path}.js`, `dist/${format}/${path}.d.ts`]),
       ]),
-      ...modules.map((name) => `dist/wasm/${name}.wasm`),
+      ...MODULE_NAMES.map((name) => `dist/wasm/${name}.wasm`),
       ...["dist/browser/fused-adam.js", "dist/browser/fused-adam.mjs"],
     ];
     expect(files.sort()).toEqual(expected.sort());

@@ -1,3 +1,3 @@
-export { AdamW } from "fused-adam";
+export { AdamW, preload } from "fused-adam";
 export { encodeCheckpoint, loadCheckpoint } from "fused-adam/checkpoint";
 export { cosine } from "fused-adam/schedules";

@@ -8,8 +8,8 @@ export function values(length, seed) {
   return Float32Array.from({ length }, (_, i) => (((i + 1) * (7919 + seed)) % 2001) / 1024 - 1);
 }
 
-/** Trains on two threads, saves half-way and goes on from the checkpoint. */
-export async function train({ AdamW, cosine, encodeCheckpoint, loadCheckpoint }, how) {
+/** Trains on two threads, saves half-way and goes on from the checkpoint; and loads what is loaded only when it is asked for. */
+export async function train({ AdamW, cosine, encodeCheckpoint, loadCheckpoint, preload }, how) {
   const entries = Object.entries(LENGTHS);
   const create = () => {
     const params = Object.fromEntries(entries.map(([name, length], i) => [name, values(length, i)]));
@@ -29,7 +29,9 @@ export async function train({ AdamW, cosine, encodeCheckpoint, loadCheckpoint },
   const { kernel, threads } = optimizer;
   const digest = await digestOf(entries.map(([name]) => optimizer.param(name).slice()));
   optimizer.dispose();
-  return { kernel, threads, digest };
+  // In a bundle these are a file of their own.
+  const relaxed = await preload({ kernel: "relaxed" }).then(() => "loaded", String);
+  return { kernel, threads, relaxed, digest };
 }
 
 export async function digestOf(arrays) {

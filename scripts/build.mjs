@@ -92,6 +92,13 @@ export const LOADERS = { ${loaders.join(", ")} };
 export const UNSHARED_IMPORT = "${unshared}";
 export const SHARED_IMPORT = "${shared}";\n`,
 );
+generate(
+  "lazy",
+  kinds
+    .filter(lazy)
+    .map((kind) => `export { HEX as ${kind} } from "./${kind}.js";\n`)
+    .join(""),
+);
 for (const [name, code] of Object.entries(callingCode(table))) generate(name, code);
 
 const { outputFiles } = buildSync({

@@ -7,13 +7,13 @@ import { build } from "esbuild";
 const LOADER = "@assemblyscript/loader";
 /** A row for every entry point; with the core where it is used together with it. */
 const BUDGETS = [
-  { entries: ["."], without: [LOADER], kilobytes: 16 },
-  { entries: ["."], kilobytes: 17.5 },
+  { entries: ["."], without: [LOADER], kilobytes: 15.6 },
+  { entries: ["."], kilobytes: 17.4 },
   { entries: ["./schedules"], kilobytes: 3 },
-  { entries: [".", "./checkpoint"], without: [LOADER], kilobytes: 21 },
-  { entries: [".", "./node"], without: [LOADER], kilobytes: 21 },
-  { entries: [".", "./tfjs"], without: [LOADER], kilobytes: 28.5 },
-  { entries: [".", "./jax"], without: [LOADER], kilobytes: 20.5 },
+  { entries: [".", "./checkpoint"], without: [LOADER], kilobytes: 20.8 },
+  { entries: [".", "./node"], without: [LOADER], kilobytes: 20.4 },
+  { entries: [".", "./tfjs"], without: [LOADER], kilobytes: 27.5 },
+  { entries: [".", "./jax"], without: [LOADER], kilobytes: 19.7 },
   { entries: ["."], unused: true, kilobytes: 0.05 },
 ];
 /** What the core loads when it is asked for, by its file. */

@@ -1,4 +1,4 @@
-import { preload, type RuntimeOptions } from "fused-adam";
+import type { RuntimeOptions } from "fused-adam";
 import { createModel } from "../model.js";
 import { type Entrant, STEP_MEMORY, STEP_TRAFFIC, verifySteps } from "./entrant.js";
 
@@ -21,7 +21,6 @@ export function packageEntrant(kernel: Kernel, threads: 1 | 2, largest?: Entrant
     memory: STEP_MEMORY,
     ...(largest === undefined ? {} : { largest }),
     async open(length) {
-      await preload({ kernel });
       const { optimizer, views } = createModel(length, { kernel, threads });
       const contender = { name, step: () => optimizer.step() };
       const verify = verifySteps(contender, length, (region) => [views[region]], { tolerance });

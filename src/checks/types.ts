@@ -76,7 +76,7 @@ export type KernelKind = "simd" | "relaxed" | "scalar";
 
 /** How steps run; all that is no hyper-parameter. What is left out, or `undefined`, has its default. */
 export interface RuntimeOptions {
-  /** Default "auto". "relaxed" is loaded when `create` is given it; `createSync` needs it loaded before, by `preload` or by `create`. */
+  /** Default "auto". In a page, `createSync` has "relaxed" only after `preload` or `create` has loaded it. */
   readonly kernel?: KernelChoice | undefined;
   /**
    * Threads a step may use, the caller's included: n starts n - 1 workers on shared memory. "auto": as many as the machine runs

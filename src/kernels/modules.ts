@@ -10,7 +10,12 @@ export function isLoaded(kind: ModuleKind): boolean {
   return texts[kind] !== undefined;
 }
 
-/** Fetches a module that bundles keep apart; afterwards it is loaded. */
+/** For a host that has the modules from the start, which bundles for pages keep apart until somebody asks for them. */
+export function provideModules(more: { readonly [K in ModuleKind]?: string }): void {
+  Object.assign(texts, more);
+}
+
+/** Fetches a module; afterwards it is loaded. */
 export async function load(kind: ModuleKind): Promise<void> {
   if (kind in LOADERS) texts[kind] ??= (await LOADERS[kind as keyof typeof LOADERS]()).HEX;
 }

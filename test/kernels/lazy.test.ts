@@ -1,19 +1,51 @@
-/** Kernels that a page loads when they are asked for. What is loaded once is kept, so nothing else is in this file. */
+/** Kernels that pages load when they are asked for, and Node has from the start. */
+import { execFileSync } from "node:child_process";
 import { AdamW, preload } from "fused-adam";
 import { expect, it } from "vitest";
-import { caught, expectError, rangeError, stateError, typeError } from "../support/api.js";
+import { caught, expectError, rangeError, typeError } from "../support/api.js";
+import { fileUnless, notBuilt, ranInVitest } from "../support/host.js";
 import { dyadic } from "../support/model.js";
+import { root } from "../support/root.js";
 import { enableRelaxed } from "../support/wasm.js";
 
-const relaxed = enableRelaxed();
-const createSync = () => AdamW.createSync([dyadic(2, 1)], { kernel: "relaxed" }).kernel;
+fileUnless(notBuilt || ranInVitest("starts a process with Node's options"));
 
-it("createSync: relaxed is an Error that names preload, until it is loaded, and for the engine alone from then on", async () => {
-  await preload();
-  await preload({ kernel: "simd" });
-  const before = await caught(createSync);
-  expectError(before, stateError("kernel", "ERR_KERNEL_UNAVAILABLE"));
-  expect(String(before)).toContain(`preload({ kernel: "relaxed" })`);
+const relaxed = enableRelaxed();
+
+it("in a page, createSync: relaxed is an Error that names preload, until preload or create has loaded it", () => {
+  const script = `
+    import { AdamW, preload } from "./dist/esm/index.js";
+    const attempt = () => {
+      try {
+        return AdamW.createSync([new Float32Array(2)], { kernel: "relaxed" }).kernel;
+      } catch ({ code, message }) {
+        return code + " " + message;
+      }
+    };
+    const results = [attempt()];
+    await preload();
+    await preload({ kernel: "simd" });
+    results.push(attempt());
+    await (process.argv[1] === "preload" ? preload : (options) => AdamW.create([new Float32Array(2)], options))({ kernel: "relaxed" });
+    console.log(JSON.stringify([...results, attempt()]));`;
+  const flags = Number(process.versions.node.split(".")[0]) < 22 ? ["--experimental-wasm-relaxed-simd"] : [];
+  for (const by of ["preload", "create"]) {
+    const args = [...flags, "--input-type=module", "--eval", script, by];
+    const results = JSON.parse(execFileSync(process.execPath, args, { cwd: root, encoding: "utf8" }));
+    const missing = expect.stringMatching(/^ERR_KERNEL_UNAVAILABLE .*preload\(\{ kernel: "relaxed" \}\)/);
+    expect(results, by).toEqual([missing, missing, "relaxed"]);
+  }
+});
+
+it.skipIf(!relaxed)("in Node, createSync has relaxed at once, as ES module and as CommonJS", () => {
+  expect(AdamW.createSync([dyadic(2, 1)], { kernel: "relaxed" }).kernel).toBe("relaxed");
+  const script = `console.log(require("fused-adam").AdamW.createSync([new Float32Array(2)], { kernel: "relaxed" }).kernel)`;
+  const flags = Number(process.versions.node.split(".")[0]) < 22 ? ["--experimental-wasm-relaxed-simd"] : [];
+  const args = [...flags, "--input-type=commonjs", "--eval", script];
+  expect(execFileSync(process.execPath, args, { cwd: root, encoding: "utf8" }).trim()).toBe("relaxed");
+});
+
+it("preload refuses what createSync would refuse", async () => {
   for (const [options, error] of [
     [{ kernel: "RELAXED" }, rangeError("kernel")],
     [{ kernel: 1 }, typeError("kernel")],
@@ -22,9 +54,4 @@ it("createSync: relaxed is an Error that names preload, until it is loaded, and 
   ] as const) {
     expectError(await caught(() => preload(options as never)), error);
   }
-  await caught(createSync, "a refused call loads nothing");
-
-  await preload({ kernel: "relaxed" });
-  if (relaxed) expect(createSync()).toBe("relaxed");
-  else expect(String(await caught(createSync))).toContain("an engine without relaxed WebAssembly SIMD");
 });

@@ -1,5 +1,7 @@
 import { getFn, startTests, type Task, type Test, type VitestRunner } from "@vitest/runner";
 import { getTasks, getTests } from "@vitest/runner/utils";
+import * as modules from "../../../src/generated/lazy.js";
+import { provideModules } from "../../../src/kernels/modules.js";
 import { Pool } from "../../../src/threads/pool.js";
 import { providePools } from "../../../src/threads/pools.js";
 import { absent, askedInVain } from "./absent.js";
@@ -10,8 +12,11 @@ import type { FileResult, Host, TestResult } from "./result.js";
 /** Runs a test file with vitest's runner, in the realm this is called in: once per realm, as vitest does. */
 export async function runFile(file: string, host: Host, load: () => Promise<unknown>): Promise<FileResult> {
   provideBuffer();
-  // As index.node.ts does for its runtimes. Pages load the code of threads when it is asked for.
-  if (globalThis.process?.versions?.node !== undefined) providePools(Pool);
+  // As index.node.ts does for its runtimes. Pages load the code of threads, and relaxed kernels, when they are asked for.
+  if (globalThis.process?.versions?.node !== undefined) {
+    providePools(Pool);
+    provideModules(modules);
+  }
   (globalThis as { everywhereHost?: Host }).everywhereHost = host;
   let missing: string | undefined;
   const runner: VitestRunner = {

@@ -5,6 +5,7 @@ import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 import { FUZZ_MILLISECONDS } from "./test/support/fuzz.js";
 import { resolvePackage } from "./test/support/package.js";
+import { skips } from "./test/support/skips.js";
 
 const ABOUT_THE_BUILD = ["test/project/**", "test/web/**", "test/everywhere/{formats,hardened}.test.ts"];
 
@@ -16,6 +17,7 @@ export default defineConfig(({ mode }) => {
     test: {
       include: ["test/**/*.test.ts"],
       exclude: from === "src" ? ABOUT_THE_BUILD : [],
+      reporters: ["default", skips],
       env: { TESTED: from },
       // As its users load it.
       server: { deps: { external: [/\/dist\/esm\//] } },

@@ -17,12 +17,13 @@ export function isRecord(value: unknown): value is object {
   }
 }
 
-/** A record; no Map, Promise or the like, which has no properties of its own and would pass for an empty record. */
+/**
+ * A record; no Map, Promise or the like, which has no properties of its own, or only symbols of its engine's, and would pass for an
+ * empty record.
+ */
 export function checkRecord<T>(label: string, value: T, expected = "an object"): T & object {
   if (!isRecord(value)) failType(label, expected, value);
-  if (!isPlain(value) && Reflect.ownKeys(value).length === 0 && tagOf(value) !== "Object") {
-    failType(label, expected, value);
-  }
+  if (!isPlain(value) && Object.keys(value).length === 0 && tagOf(value) !== "Object") failType(label, expected, value);
   return value;
 }
 

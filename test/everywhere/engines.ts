@@ -13,6 +13,8 @@ export interface Runtime {
   readonly command?: (binary: string) => readonly string[];
   /** Default: as Node, by a script that writes the result to a file. */
   readonly run?: RunFile;
+  /** How long a file may take, in milliseconds. Default 180,000. */
+  readonly patience?: number;
   /** Paths without which it does not run. */
   readonly needs?: readonly string[];
   readonly modes: readonly Mode[];
@@ -46,6 +48,7 @@ export const RUNTIMES: readonly Runtime[] = [
     command: (node) => [QEMU, "-L", ARM_LIBRARIES, node],
     needs: [QEMU, `${ARM_LIBRARIES}/lib/libstdc++.so.6`, `${ARM_LIBRARIES}/lib/libatomic.so.1`],
     modes: ARM_MODES,
+    patience: 900_000,
   },
   {
     name: "bun 1.4.5",

@@ -6,28 +6,33 @@ import { bundleOf } from "./bundle.js";
 import type { Job } from "./engine/process.js";
 import type { FileResult, Host } from "./engine/result.js";
 
-const LONGEST = 180_000;
-
 /**
  * Runs the bundle of a test file.
  *
  * @param command what stands before a script's path
  * @param folder where the bundles are
+ * @param longest in milliseconds; then it is ended
  */
-export type RunFile = (command: readonly string[], folder: string, file: string, host: Host) => Promise<FileResult>;
+export type RunFile = (
+  command: readonly string[],
+  folder: string,
+  file: string,
+  host: Host,
+  longest: number,
+) => Promise<FileResult>;
 
-export const runInProcess: RunFile = async (command, folder, file, host) => {
+export const runInProcess: RunFile = async (command, folder, file, host, longest) => {
   const scratch = mkdtempSync(`${folder}/run-`);
   const output = `${scratch}/result.json`;
   const job: Job = { bundle: `${folder}/${bundleOf(file)}`, output, host };
-  const { code, text } = await run([...command, `${folder}/process.mjs`, JSON.stringify(job)]);
+  const { code, text } = await run([...command, `${folder}/process.mjs`, JSON.stringify(job)], longest);
   const result = resultIn(() => readFileSync(output, "utf8"), code, text);
   rmSync(scratch, { recursive: true });
   return result;
 };
 
 /** workerd has no files: what it may import is named in its configuration, and the result is the last line that it prints. */
-export const runInWorkerd: RunFile = async (command, folder, file, host) => {
+export const runInWorkerd: RunFile = async (command, folder, file, host, longest) => {
   const bundle = bundleOf(file);
   const config = `${folder}/${bundle}.capnp`;
   const chunks = readdirSync(`${folder}/chunks`).map((name) => `chunks/${name}`);
@@ -44,7 +49,7 @@ export const runInWorkerd: RunFile = async (command, folder, file, host) => {
       bindings = [(name = "job", json = ${job})],
     ))]);`,
   );
-  const { code, text, printed } = await run([...command, "test", config]);
+  const { code, text, printed } = await run([...command, "test", config], longest);
   return resultIn(() => printed.trim().split("\n").at(-1)!, code, text);
 };
 
@@ -58,9 +63,12 @@ function resultIn(read: () => string, code: number | string, text: string): File
 }
 
 /** Until it ends by itself: a worker that keeps a process alive is an error too. */
-function run([binary, ...args]: readonly string[]): Promise<{ code: number | string; text: string; printed: string }> {
+function run(
+  [binary, ...args]: readonly string[],
+  longest: number,
+): Promise<{ code: number | string; text: string; printed: string }> {
   return new Promise((resolve) => {
-    const child = spawn(binary!, args, { stdio: ["ignore", "pipe", "pipe"], timeout: LONGEST, killSignal: "SIGKILL" });
+    const child = spawn(binary!, args, { stdio: ["ignore", "pipe", "pipe"], timeout: longest, killSignal: "SIGKILL" });
     const end = () => child.kill("SIGKILL");
     process.on("exit", end);
     child.on("close", () => process.off("exit", end));

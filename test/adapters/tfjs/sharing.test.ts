@@ -30,7 +30,9 @@ describe.each(BACKENDS)("%s", (backend) => {
   );
 
   describe("nothing is copied that need not be", () => {
-    it.runIf(backend === "cpu")("cpu: all variables are views of one linear memory, from the first step on", () => {
+    const on = (start: string) => unless(!backend.startsWith(start) && `is about ${start}`);
+
+    it("cpu: all variables are views of one linear memory, from the first step on", on("cpu"), () => {
       const variables = [ones(), ones([7])];
       const optimizer = adamw(tf, options);
       optimizer.applyGradients(grads(...variables));
@@ -45,7 +47,7 @@ describe.each(BACKENDS)("%s", (backend) => {
       });
     });
 
-    it.runIf(backend.startsWith("wasm"))("wasm: variables and moments stay where they are in tfjs's heap", async () => {
+    it("wasm: variables and moments stay where they are in tfjs's heap", on("wasm"), async () => {
       const variable = ones();
       const before = storage(variable).byteOffset;
       const optimizer = adamw(tf, options);
@@ -59,7 +61,7 @@ describe.each(BACKENDS)("%s", (backend) => {
       expect(all(variable)).toEqual([0.25]);
     });
 
-    it.runIf(backend.startsWith("wasm"))("wasm: also when the heap has grown meanwhile", () => {
+    it("wasm: also when the heap has grown meanwhile", on("wasm"), () => {
       const variable = ones();
       const optimizer = adamw(tf, options);
       const before = storage(variable);
@@ -74,7 +76,7 @@ describe.each(BACKENDS)("%s", (backend) => {
       tf.dispose(ballast);
     });
 
-    it.runIf(backend === "opaque")("others: each gradient is read once, each parameter written once", () => {
+    it("others: each gradient is read once, each parameter written once", on("opaque"), () => {
       const variables = [ones(), ones([7])];
       const optimizer = adamw(tf, options);
       optimizer.applyGradients(grads(...variables));

@@ -223,6 +223,38 @@ describe("the grid, in Chromium", unless(noChromium), () => {
       expect(demo.errors).toEqual([]);
     });
 
+    test("a worker that fails in the middle: runs that ended stay, the others are trained anew by other workers", async () => {
+      const demo = await stage.prepare();
+      const { page } = demo;
+      await page.addInitScript(answering);
+      await page.addInitScript(() => {
+        let runs = 0;
+        const { postMessage } = Worker.prototype;
+        Worker.prototype.postMessage = function (request: { type: string; choice?: { steps: number } }) {
+          if (request.type !== "run" || ++runs !== 8) return postMessage.call(this, request);
+          const point = { step: 0, accuracy: 0, loss: 1 };
+          for (const data of [
+            { type: "point", choice: request.choice, point },
+            { type: "failed", message: "no memory" },
+          ]) {
+            this.dispatchEvent(Object.assign(new Event("message"), { data }));
+          }
+        };
+      });
+      await page.goto(`${stage.url}grid.html`);
+      await demo.click("Start");
+      await page
+        .getByRole("alert")
+        .filter({ hasText: "A worker has failed: no memory. The runs under way are lost." })
+        .waitFor();
+      expect(await demo.text("step")).toMatch(/^Seed 1: [1-7] of 100 runs$/);
+      expect(await page.locator("td.running").count()).toBe(0);
+      await demo.click("Continue");
+      await page.getByRole("button", { name: "Another seed" }).waitFor();
+      expect(await demo.text("step")).toMatch(/^Seed 1: 100 of 100 runs/);
+      expect(await page.getByRole("alert").filter({ hasText: "no memory" }).count()).toBe(0);
+    });
+
     test("axe finds nothing, nothing scrolls sideways at 360 px: light and dark", async () => {
       const demo = await finished({ colorScheme: "light" });
       const { page } = demo;

@@ -25,6 +25,8 @@ export class Crew {
       const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
       this.#workers.push(worker);
       worker.addEventListener("message", ({ data }: MessageEvent<Report>) => {
+        // Sent before it was ended.
+        if (!this.#workers.includes(worker)) return;
         if (data.type === "failed") return end(data.message);
         if (data.type === "point") onPoint(data.choice, data.point);
         if (data.type === "ready" || data.point.step === data.choice.steps) this.#hire(worker);

@@ -7,13 +7,13 @@ import { CELLS, GRID, type Runs } from "./runs.js";
 
 export type State = "idle" | "running" | "paused" | "finished";
 
-/** How far it is. */
+/** How far it is. @param workers 0 while there are none */
 export function progressText(runs: Runs, seed: number, workers: number): string {
   if (seed === 0)
     return `Not started. ${CELLS.length} runs of ${count(GRID.steps)} steps, half a second to two seconds each.`;
   const done = runs.done - (seed - 1) * CELLS.length;
-  const who = workers === 1 ? "one worker" : `${workers} workers`;
-  return `Seed ${seed}: ${done} of ${CELLS.length} runs, by ${who}`;
+  const who = workers === 0 ? "" : workers === 1 ? ", by one worker" : `, by ${workers} workers`;
+  return `Seed ${seed}: ${done} of ${CELLS.length} runs${who}`;
 }
 
 /** A cell, and what came of it so far. */

@@ -40,10 +40,12 @@ describe("the page, in Chromium", unless(noChromium), () => {
       const numbers = (step: number) => lines[1 + step]!.split(",").map(Number);
       expect(numbers(step)[0]).toBe(step);
       for (const run of [1, 2, 3]) expect(numbers(step)[run]!).toBeLessThan(numbers(1)[run]! / 2);
-      // After the first epoch. Guessing among ten classes costs ln 10.
-      for (const run of [4, 5, 6]) expect(numbers(125)[run]!).toBeLessThan(Math.log(10) / 2);
+      // At the end of an epoch. A busy machine pauses late, after more than the first. Guessing among ten classes costs ln 10.
+      const evaluated = lines.findLastIndex((line) => !line.endsWith(",")) - 1;
+      expect(evaluated % 125).toBe(0);
+      for (const run of [4, 5, 6]) expect(numbers(evaluated)[run]!).toBeLessThan(Math.log(10) / 2);
       for (const [i, [, training, heldOut]] of scores.entries()) {
-        expect([training, heldOut]).toEqual([numbers(step)[1 + i]!.toFixed(3), numbers(125)[4 + i]!.toFixed(3)]);
+        expect([training, heldOut]).toEqual([numbers(step)[1 + i]!.toFixed(3), numbers(evaluated)[4 + i]!.toFixed(3)]);
       }
     });
 

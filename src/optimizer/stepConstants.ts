@@ -4,20 +4,21 @@ import * as CONSTANT from "../generated/constants.js";
 /**
  * 1 − β^t for t = 1, 2, …; 1 without bias correction.
  *
- * Square and multiply on what powers of β lack to 1: 1 − (1 − a)(1 − b) = a + b − ab. Nothing cancels, so even for β close to 1
- * all but the last bits are right (test/optimizer/float64.test.ts has the bound), and every operation is fixed by IEEE 754,
- * which `Math.pow` is not: engines differ in its last bit, and a bias correction made of it would differ in float32 now and then.
+ * Exponentiation by squaring, but of 1 − β^n in place of β^n: with a = 1 − β^i and b = 1 − β^j, 1 − β^(i+j) = a + b − ab. No two nearly
+ * equal numbers are subtracted, so that all but the last three bits are right, also for β close to 1 (test/optimizer/float64.test.ts
+ * has the bound). IEEE 754 fixes every operation. `Math.pow` it does not fix: engines differ in the last bit, and bias corrections
+ * made of it would now and then differ in float32.
  */
 export function biasCorrection(beta: number, step: number, enabled: boolean): number {
   if (!enabled) return 1;
   /** 1 − β^(2^k), for bit k of the step. */
   let square = 1 - beta;
-  // β^t is below e^-40, which is less than half of what 1 can lack in float64.
+  // β^t is below e^-40, so 1 is the nearest float64.
   if (step * square > 40) return 1;
   let result = 0;
   for (let rest = step; rest > 0; rest = Math.floor(rest / 2)) {
     if (rest % 2 === 1) result += square - result * square;
-    square += square - square * square;
+    square *= 2 - square;
   }
   return result;
 }

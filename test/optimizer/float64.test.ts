@@ -188,7 +188,7 @@ describe("the bias correction 1 - beta^t", () => {
   }
 
   it("is 1 − β^t with a relative error of at most 10 · 2^-53: 230 betas up to 1 - 2^-53, every t to 100, and from there to 2^53 - 1", () => {
-    // 7.6 at most in a search over more than these.
+    // 6.4 at most in a search over more than these.
     for (const beta of [...betas, ...close, ...random]) {
       for (let t = 1; t <= 100; t++) expect(error(beta, t), `${beta}^${t}`).toBeLessThanOrEqual(10);
       for (let k = 7; k <= 53; k++) {

@@ -14,11 +14,10 @@ import { runs } from "../support/fuzz.js";
 import { unless } from "../support/host.js";
 import { sumOfSquares } from "../support/norm.js";
 import { type Region, Slab } from "../support/slab.js";
-import { enableRelaxed, kernelsOf, type RawKind } from "../support/wasm.js";
+import { eachKind, kernelsOf, noRelaxed, type RawKind } from "../support/wasm.js";
 
-const relaxed = enableRelaxed();
 const EXACT: readonly RawKind[] = ["simd", "scalar"];
-const KINDS: readonly RawKind[] = relaxed ? ["simd", "relaxed", "scalar"] : EXACT;
+const KINDS: readonly RawKind[] = ["simd", "relaxed", "scalar"];
 
 /** Every remainder of the unrolled loop after no turn and after several, and what lies around longer rows. */
 const SIZES = [...Array.from({ length: 71 }, (_, n) => n), 127, 128, 129, 1000];
@@ -150,7 +149,7 @@ describe("bit for bit, no other byte written: 3 steps, sizes 0-70, 127-129, 1000
 const RELAXED =
   "relaxed: 3 steps within 2e-7 of the largest |g|+|λp| (m), 2e-6 of (1-β2)(|g|+λ|p|)² (v), 1e-6 of lr + |p| (p)";
 
-describe(RELAXED, unless(!relaxed && "needs relaxed SIMD"), () => {
+describe(RELAXED, unless(noRelaxed()), () => {
   const suites = UPDATE_ROWS.map((row) => [row.name, row] as const);
   it.each(suites)("%s", (_, row) => {
     const slab = new Slab();
@@ -218,7 +217,7 @@ describe("an element's result does not depend on its neighbours", () => {
     }),
   );
 
-  it.each(kinds)("%s: the same bits at any index of any length as alone (1,000 random cases of any row)", (kind) => {
+  eachKind(kinds)("%s: the same bits at any index of any length as alone (1,000 random cases of any row)", (kind) => {
     const [row, alone] = [new Slab(), new Slab()];
     const [rowKernels, aloneKernels] = [kernelsOf(kind, row.memory), kernelsOf(kind, alone.memory)];
     fc.assert(
@@ -243,7 +242,7 @@ describe("an element's result does not depend on its neighbours", () => {
     );
   });
 
-  it.each(kinds)("%s: NaN, Inf and 3.4e38 in one of 35 gradients reach no other element, in every row", (kind) => {
+  eachKind(kinds)("%s: NaN, Inf and 3.4e38 in one of 35 gradients reach no other element, in every row", (kind) => {
     const slab = new Slab();
     const kernels = kernelsOf(kind, slab.memory);
     for (const row of UPDATE_ROWS) {
@@ -278,7 +277,7 @@ describe("zero gradient, moments and decay: no bit of a parameter changes in 20 
   const rows = KINDS.flatMap((kind) =>
     UPDATE_ROWS.filter(({ decay }) => decay === "decoupled").map((row) => [kind, row.name, row] as const),
   );
-  it.each(rows)("%s %s", (kind, _, row) => {
+  eachKind(rows)("%s %s", (kind, _, row) => {
     const slab = new Slab();
     const kernels = kernelsOf(kind, slab.memory);
     for (const factor of FACTORS[row.gradient]) {
@@ -305,25 +304,28 @@ describe("zero gradient, moments and decay: no bit of a parameter changes in 20 
 });
 
 describe("sum_squares", () => {
-  it.each(kinds)("%s: bit for bit the documented float64 sum, sizes 0-70, 127-129, 1000, 4096, all offsets", (kind) => {
-    const slab = new Slab(new WebAssembly.Memory({ initial: 2 }));
-    const kernels = kernelsOf(kind, slab.memory);
-    const big = new Float32Array(slab.memory.buffer, 65536 - 4 * 1000, 4096);
-    big.set(ordinary(big.length, 9));
-    expect(kernels.sumSquares(big.byteOffset, big.length)).toBe(sumOfSquares(big));
-    const draw = pool(ordinary(8192, 10));
-    for (const size of SIZES) {
-      for (const offset of OFFSETS) {
-        slab.reset();
-        const values = draw(size);
-        const region = slab.place("gradients", values, offset);
-        expect(kernels.sumSquares(region.address, size), `size ${size}, offset ${offset}`).toBe(sumOfSquares(values));
-        slab.expectAsImagined(`size ${size}, offset ${offset}`, []);
+  eachKind(kinds)(
+    "%s: bit for bit the documented float64 sum, sizes 0-70, 127-129, 1000, 4096, all offsets",
+    (kind) => {
+      const slab = new Slab(new WebAssembly.Memory({ initial: 2 }));
+      const kernels = kernelsOf(kind, slab.memory);
+      const big = new Float32Array(slab.memory.buffer, 65536 - 4 * 1000, 4096);
+      big.set(ordinary(big.length, 9));
+      expect(kernels.sumSquares(big.byteOffset, big.length)).toBe(sumOfSquares(big));
+      const draw = pool(ordinary(8192, 10));
+      for (const size of SIZES) {
+        for (const offset of OFFSETS) {
+          slab.reset();
+          const values = draw(size);
+          const region = slab.place("gradients", values, offset);
+          expect(kernels.sumSquares(region.address, size), `size ${size}, offset ${offset}`).toBe(sumOfSquares(values));
+          slab.expectAsImagined(`size ${size}, offset ${offset}`, []);
+        }
       }
-    }
-  });
+    },
+  );
 
-  it.each(kinds)(
+  eachKind(kinds)(
     "%s: not finite exactly when an element is not, at each of 41 places; Infinity without NaN",
     (kind) => {
       const slab = new Slab();
@@ -346,7 +348,7 @@ describe("sum_squares", () => {
 });
 
 describe("flush", () => {
-  it.each(kinds)(
+  eachKind(kinds)(
     "%s: |x| < 2^-126 becomes +0, all else keeps its bits, sizes 0-70, 127-129, 1000, all offsets",
     (kind) => {
       const slab = new Slab();
@@ -367,7 +369,7 @@ describe("flush", () => {
     },
   );
 
-  it.each(kinds)("%s: a single tiny element is found at each of 70 places", (kind) => {
+  eachKind(kinds)("%s: a single tiny element is found at each of 70 places", (kind) => {
     const slab = new Slab();
     const kernels = kernelsOf(kind, slab.memory);
     for (let i = 0; i < 70; i++) {

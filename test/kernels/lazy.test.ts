@@ -3,14 +3,12 @@ import { execFileSync } from "node:child_process";
 import { AdamW, preload } from "fused-adam";
 import { expect, it } from "vitest";
 import { caught, expectError, rangeError, typeError } from "../support/api.js";
-import { fileUnless, notBuilt, ranInVitest } from "../support/host.js";
+import { fileUnless, notBuilt, ranInVitest, unless } from "../support/host.js";
 import { dyadic } from "../support/model.js";
 import { root } from "../support/root.js";
-import { enableRelaxed } from "../support/wasm.js";
+import { noRelaxed } from "../support/wasm.js";
 
 fileUnless(notBuilt || ranInVitest("starts a process with Node's options"));
-
-const relaxed = enableRelaxed();
 
 it("in a page, createSync: relaxed is an Error that names preload, until preload or create has loaded it", () => {
   const script = `
@@ -37,7 +35,7 @@ it("in a page, createSync: relaxed is an Error that names preload, until preload
   }
 });
 
-it.skipIf(!relaxed)("in Node, createSync has relaxed at once, as ES module and as CommonJS", () => {
+it("in Node, createSync has relaxed at once, as ES module and as CommonJS", unless(noRelaxed()), () => {
   expect(AdamW.createSync([dyadic(2, 1)], { kernel: "relaxed" }).kernel).toBe("relaxed");
   const script = `console.log(require("fused-adam").AdamW.createSync([new Float32Array(2)], { kernel: "relaxed" }).kernel)`;
   const flags = Number(process.versions.node.split(".")[0]) < 22 ? ["--experimental-wasm-relaxed-simd"] : [];

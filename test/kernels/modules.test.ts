@@ -7,10 +7,7 @@ import { expectSameBits } from "../support/bits.js";
 import { ordinary } from "../support/data.js";
 import { unless } from "../support/host.js";
 import { Slab } from "../support/slab.js";
-import { enableRelaxed, kernelsOf, MODULE_NAMES, rawKernels } from "../support/wasm.js";
-
-const relaxed = enableRelaxed();
-const runnable = MODULE_NAMES.filter((name) => relaxed || !name.startsWith("relaxed"));
+import { eachKind, kernelsOf, MODULE_NAMES, rawKernels } from "../support/wasm.js";
 
 function filled(memory: WebAssembly.Memory): Uint8Array {
   const bytes = new Uint8Array(memory.buffer);
@@ -46,13 +43,13 @@ describe("a foreign memory filled with a pattern", () => {
     "1 page, at most 9": (shared) => new WebAssembly.Memory({ initial: 1, maximum: 9, shared }),
     "3 pages, at most 65536": (shared) => new WebAssembly.Memory({ initial: 3, maximum: 65536, shared }),
   };
-  const cases = runnable.flatMap((name) =>
+  const cases = MODULE_NAMES.flatMap((name) =>
     Object.entries(memories).flatMap(([size, make]) =>
       make(name.endsWith("-shared")) === undefined ? [] : [[name, size, make] as const],
     ),
   );
 
-  it.each(cases)("%s, %s: instantiation changes no byte, even twice", (name, _, make) => {
+  eachKind(cases)("%s, %s: instantiation changes no byte, even twice", (name, _, make) => {
     const memory = make(name.endsWith("-shared"))!;
     const bytes = filled(memory);
     const before = bytes.slice();
@@ -62,7 +59,7 @@ describe("a foreign memory filled with a pattern", () => {
     expect(Buffer.compare(bytes, before)).toBe(0);
   });
 
-  it.each(cases)("%s, %s: a step changes the bytes it was given and no other", (name, _, make) => {
+  eachKind(cases)("%s, %s: a step changes the bytes it was given and no other", (name, _, make) => {
     const memory = make(name.endsWith("-shared"))!;
     const slab = new Slab(memory);
     const kernels = rawKernels(name, memory);

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
+import { it } from "vitest";
 import { scalarKernels } from "../../src/kernels/scalar.js";
 import { type Kernels, UPDATE_ROWS, type UpdateKernel } from "../../src/kernels/table.js";
-import { fromSource } from "./host.js";
+import { fromSource, unless } from "./host.js";
 
 export const MODULE_NAMES = ["simd", "simd-shared", "relaxed", "relaxed-shared"] as const;
 export type ModuleName = (typeof MODULE_NAMES)[number];
@@ -20,6 +21,19 @@ export function wasmBytes(name: ModuleName): Uint8Array<ArrayBuffer> {
 export function enableRelaxed(): boolean {
   if (!WebAssembly.validate(wasmBytes("relaxed"))) setFlagsFromString("--experimental-wasm-relaxed-simd");
   return WebAssembly.validate(wasmBytes("relaxed"));
+}
+
+/** Why there is no relaxed SIMD, or false. */
+export function noRelaxed(): string | false {
+  return !enableRelaxed() && "needs relaxed SIMD";
+}
+
+/** As `it.each`, of rows that begin with what kernels run: those of relaxed kernels are left out where there are none. */
+export function eachKind<T extends readonly [string, ...unknown[]]>(rows: readonly T[]) {
+  const relaxed = (row: T) => row[0].startsWith("relaxed");
+  return (title: string, test: (...row: T) => unknown) => {
+    for (const row of rows) it.each([row])(title, unless(relaxed(row) && noRelaxed()), test as never);
+  };
 }
 
 /** A raw module's kernels, instantiated without the package: by hand, as another library would. */

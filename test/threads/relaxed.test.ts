@@ -3,12 +3,10 @@ import { preload } from "fused-adam";
 import { expect, it } from "vitest";
 import { ordinary } from "../support/data.js";
 import { unless } from "../support/host.js";
-import { enableRelaxed } from "../support/wasm.js";
+import { noRelaxed } from "../support/wasm.js";
 import { CALLS, call, create, expectSameRun, fillAll, SMALL } from "./support.js";
 
-const noRelaxed = !enableRelaxed() && "needs relaxed SIMD";
-
-it("relaxed: 33 steps on 2 and 3 threads as on 1, norm and flush included", unless(noRelaxed), async () => {
+it("relaxed: 33 steps on 2 and 3 threads as on 1, norm and flush included", unless(noRelaxed()), async () => {
   await preload({ kernel: "relaxed" });
   const params = { a: ordinary(SMALL + 77, 1), b: ordinary(9999, 2) };
   const all = [1, 2, 3].map((threads) => create("adamw", params, { kernel: "relaxed", threads, amsgrad: true }));

@@ -6,26 +6,25 @@ import { fileURLToPath } from "node:url";
 
 /** Two, because Debian's PyTorch works with Debian's NumPy only, and JAX with a later one only. */
 const ENVIRONMENTS = {
-  torch: { flags: ["--system-site-packages"], packages: ["safetensors==0.8.0", "huggingface_hub==2.4.0"] },
+  torch: { venv: ["--system-site-packages"], packages: ["safetensors==0.8.0", "huggingface_hub==2.4.0"] },
   jax: {
-    flags: [],
+    venv: [],
     packages: ["safetensors==0.8.0", "optax==0.2.8", "jax==0.10.2", "jaxlib==0.10.2", "keras==3.15.1"],
   },
 };
 
-for (const [name, { flags, packages }] of Object.entries(ENVIRONMENTS)) {
+for (const [name, { venv, packages }] of Object.entries(ENVIRONMENTS)) {
   const folder = fileURLToPath(new URL(`../build/python/${name}`, import.meta.url));
   const [stamp, text] = [`${folder}/packages.txt`, `${packages.join("\n")}\n`];
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === text) continue;
   try {
     rmSync(folder, { recursive: true, force: true });
-    execFileSync("/usr/bin/python3", ["-m", "venv", ...flags, folder], { stdio: "inherit" });
-    execFileSync(`${folder}/bin/pip`, ["install", "--quiet", "--disable-pip-version-check", ...packages], {
-      stdio: "inherit",
-    });
+    execFileSync("/usr/bin/python3", ["-m", "venv", ...venv, folder], { stdio: "inherit" });
+    const flags = ["--quiet", "--disable-pip-version-check", "--timeout=20", "--retries=2"];
+    execFileSync(`${folder}/bin/pip`, ["install", ...flags, ...packages], { stdio: "inherit" });
     writeFileSync(stamp, text);
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
-    console.warn(`no ${folder}: ${error.message}`);
+    console.warn(`no ${folder}, its tests are skipped: ${error.message}`);
   }
 }

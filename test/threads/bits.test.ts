@@ -1,6 +1,6 @@
 /** Any number of threads, the same bits; each run beside one on one thread, and one of them beside the float32 reference. */
 import { type AdamOptions, AdamW, type ParamGroup, type StepOptions } from "fused-adam";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { isSubnormal } from "../support/bits.js";
 import { ordinary, wild } from "../support/data.js";
 import { dyadic, type Mode, Model, type Optimizer } from "../support/model.js";
@@ -11,8 +11,8 @@ const KERNELS = ["simd", "scalar"] as const;
 const THREADS = [1, 2, 3, 8];
 
 const made: Optimizer[] = [];
-afterAll(() => {
-  for (const optimizer of made) optimizer.dispose();
+afterEach(() => {
+  for (const optimizer of made.splice(0)) optimizer.dispose();
 });
 
 function crew(

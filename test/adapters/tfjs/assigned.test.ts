@@ -35,6 +35,7 @@ const PAGE = `
 import * as core from "@tensorflow/tfjs-core";
 import * as layers from "@tensorflow/tfjs-layers";
 import "@tensorflow/tfjs-backend-webgl";
+import "@tensorflow/tfjs-backend-webgpu";
 import { AdamW } from "fused-adam";
 import { adamw } from "fused-adam/tfjs";
 import { findingsOf, OPTIONS, SCENARIOS } from "./test/support/assigned.js";
@@ -58,10 +59,10 @@ Object.assign(globalThis, {
 
 describe("in Chromium, on SwiftShader", unless(noChromium), () => {
   const call = gpuPage<Tools>(PAGE);
-  describe("webgl", () => {
+  describe.each(["webgl", "webgpu"])("%s", (backend) => {
     let all: Awaited<ReturnType<Tools["findAll"]>>;
     beforeAll(async () => {
-      all = await call(({ findAll }) => findAll("webgl"));
+      all = await call(({ findAll }, backend) => findAll(backend), backend);
     });
     holds((options, scenario) => all[options]![scenario]!);
   });

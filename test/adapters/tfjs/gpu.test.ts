@@ -18,6 +18,8 @@ interface Run {
 interface Case {
   readonly make?: "adam" | "adamw";
   readonly options: Omit<TfjsOptions, "lr"> & { readonly lr?: number | "cosine" };
+  /** Whether variables differ in decay and rate, and the rate is assigned in the middle. */
+  readonly rules?: boolean;
   readonly steps?: number;
   /** In which steps a gradient is not finite. */
   readonly bad?: number[];
@@ -53,15 +55,19 @@ const make = { adam, adamw };
 const cosine = (step) => 0.01 * (1 + Math.cos(step / 20));
 Object.assign(globalThis, {
   tf, make, said, wave,
-  async run(backend, { make: kind = "adamw", options, steps = 40, bad = [], sparse = false, waits = false }) {
+  async run(backend, { make: kind = "adamw", options, rules = false, steps = 40, bad = [], sparse = false, waits = false }) {
     await tf.setBackend(backend);
     const variables = SHAPES.map((shape, i) =>
       tf.tidy(() => tf.variable(tf.tensor(wave(tf.util.sizeFromShape(shape), i), shape, "float32"))));
-    const optimizer = make[kind](tf, { ...options, ...(options.lr === "cosine" && { lr: cosine }) });
+    const [decay, lrFactor] = [(_, shape) => shape.length === 1, (_, shape) => [1, 0, 0.5, 3][shape.length] ?? 2];
+    const given = { ...options, ...(options.lr === "cosine" && { lr: cosine }), ...(rules && { decay, lrFactor }) };
+    const optimizer = make[kind](tf, given);
     const { readSync } = tf.backend();
     let reads = 0;
     if (backend !== "cpu") tf.backend().readSync = function (...args) { reads++; return readSync.apply(this, args); };
     for (let step = 0; step < steps; step++) {
+      if (rules && step === 9) optimizer.learningRate = 0.002;
+      if (rules && step === 18) optimizer.learningRate = cosine;
       const without = !sparse ? [] : step % 3 === 0 ? [0, 4] : step % 5 === 0 ? [3] : [];
       const gradients = variables.map(({ name, shape, size }, i) => {
         const values = wave(size, step * 10 + i);
@@ -101,6 +107,7 @@ describe("in Chromium", unless(noChromium), () => {
     "ascent without bias correction, scaled": { options: { maximize: true, biasCorrection: false, gradScale: 8 } },
     "no epsilon": { options: { eps: 0 } },
     "a schedule": { options: { lr: "cosine" }, sparse: true },
+    "own rules, other rates between steps": { options: { weightDecay: 0.2 }, rules: true },
   };
   describe.each(BACKENDS)("%s", (backend) => {
     it.each(Object.entries(CASES))(
@@ -122,6 +129,11 @@ describe("in Chromium", unless(noChromium), () => {
         options: { skipNonFinite: true, lr: "cosine", amsgrad: true },
         bad: [3, 4, 9, 30, 31],
         sparse: true,
+      },
+      "40 steps, own rules, other rates between them": {
+        options: { skipNonFinite: true, weightDecay: 0.2 },
+        bad: [3, 4, 9, 30],
+        rules: true,
       },
       "40 steps, a limit that is not reached": { options: { clipNorm: 1e9, lr: "cosine" }, bad: [3, 4, 9, 30] },
     };
@@ -400,7 +412,7 @@ describe("in Chromium", unless(noChromium), () => {
       expect(await travel([backend, "cpu", backend])).toEqual(expected);
     });
 
-    it("weights of tf.train.adam, and a model saved with its optimizer, go on: the bits of the cpu backend", async () => {
+    it("weights of a tf.train.adam on cpu, and those lent by another optimizer, go on: the bits of the cpu backend", async () => {
       const resume = (backend: string) =>
         call(async ({ tf, make, wave }, backend) => {
           await tf.setBackend("cpu");
@@ -414,7 +426,6 @@ describe("in Chromium", unless(noChromium), () => {
           const optimizer = make.adam(tf, { lr: 0.01, eps: 1e-7 });
           await optimizer.setWeights(weights);
           for (let i = 3; i < 6; i++) step(optimizer, i);
-          // Saved with the tensors that the optimizer has lent, and loaded into another.
           const other = make.adam(tf, { lr: 0.01, eps: 1e-7 });
           await other.setWeights(await optimizer.getWeights());
           for (let i = 6; i < 9; i++) step(other, i);
@@ -427,6 +438,55 @@ describe("in Chromium", unless(noChromium), () => {
       expect(await resume(backend)).toEqual(expected);
       expect(expected.iterations).toBe(9);
     });
+  });
+
+  it("webgl: three passes for each variable, with amsgrad four; webgpu: one dispatch for each, one submission for all", async () => {
+    const count = (backend: string, options: TfjsOptions) =>
+      call(
+        async ({ tf, make }, [backend, options]) => {
+          await tf.setBackend(backend);
+          const variables = [[3, 5], [7], []].map((shape) => tf.tidy(() => tf.variable(tf.ones(shape))));
+          const optimizer = make.adamw(tf, options);
+          const counts: Record<string, number> = {};
+          /** Counts the calls of a method while something runs, those whose first argument is meant. */
+          const watched = (object: object, name: string, run: () => void, isMeant = (_: unknown) => true) => {
+            const methods = object as Record<string, (...args: unknown[]) => unknown>;
+            const method = methods[name]!;
+            const isOwn = Object.hasOwn(object, name);
+            counts[name] = 0;
+            methods[name] = function (...args) {
+              if (isMeant(args[0])) counts[name]!++;
+              return method.apply(this, args);
+            };
+            run();
+            if (isOwn) methods[name] = method;
+            else delete methods[name];
+          };
+          const { device } = tf.backend() as never as { device?: { queue: object } };
+          // Nothing of tfjs's own is open then.
+          const step = async (around: (run: () => void) => void) => {
+            const gradients = variables.map(({ name, shape }) => ({ name, tensor: tf.ones(shape) }));
+            await Promise.all(gradients.map(({ tensor }) => tensor.data()));
+            around(() => optimizer.applyGradients(gradients));
+          };
+          await step((run) => run());
+          await step((run) => {
+            // TensorFlow.js runs passes of its own, to bring tensors into the layout that is asked for.
+            const isOurs = (program: unknown) => JSON.stringify(program).includes('"which"');
+            if (device === undefined) return watched(tf.backend(), "runWebGLProgram", run, isOurs);
+            const passes = Reflect.get(globalThis, "GPUComputePassEncoder").prototype;
+            watched(passes, "dispatchWorkgroups", () => watched(device.queue, "submit", run));
+          });
+          optimizer.dispose();
+          tf.dispose(variables);
+          return counts;
+        },
+        [backend, options] as const,
+      );
+    expect(await count("webgl", {})).toEqual({ runWebGLProgram: 9 });
+    expect(await count("webgl", { amsgrad: true })).toEqual({ runWebGLProgram: 12 });
+    expect(await count("webgpu", {})).toEqual({ dispatchWorkgroups: 3, submit: 1 });
+    expect(await count("webgpu", { amsgrad: true })).toEqual({ dispatchWorkgroups: 3, submit: 1 });
   });
 
   it("webgl, 25 steps with its epsilon: tf.train.adam within 5e-6 of (lr t + |p|)", async () => {

@@ -25,6 +25,7 @@ import torch
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 HYPER = ("lr", "betas", "eps", "weight_decay", "amsgrad", "maximize")
+RULE = "decoupled_weight_decay"
 
 
 def read(path):
@@ -116,7 +117,12 @@ def from_torch(state_dict, params):
         hyper = {key: group.get(key, False) for key in HYPER}
         hyper["lr"] = float(hyper["lr"])
         groups.append({**hyper, "bias_correction": True, "params": [name_of[i] for i in group["params"]]})
-    metadata = {"format": "fused-adam", "version": "1"}
+    # Older releases of PyTorch do not say which rule made a state. Version 1 of the format has no place for it.
+    told = all(RULE in group for group in state_dict["param_groups"])
+    for group, theirs in zip(groups, state_dict["param_groups"]):
+        if told:
+            group[RULE] = theirs[RULE]
+    metadata = {"format": "fused-adam", "version": "2" if told else "1"}
     metadata["steps"] = json.dumps(steps)
     metadata["param_groups"] = json.dumps(groups)
     return tensors, metadata

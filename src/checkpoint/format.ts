@@ -14,7 +14,9 @@ export interface CheckpointInfo {
 }
 
 const FORMAT = "fused-adam";
-const VERSION = "1";
+const VERSION = "2";
+/** Files that are still read: their groups do not say which rule made the state. */
+const WITHOUT_RULE = "1";
 const KERNELS: readonly string[] = ["simd", "relaxed", "scalar"] satisfies KernelKind[];
 const REQUIRED = ["format", "version", "steps", "param_groups"];
 /** All keys there are. Another one is refused: it could be a damaged "checksum", without which nothing would be verified. */
@@ -71,7 +73,9 @@ export function readMetadata({ metadata }: Header): CheckpointInfo {
     if (!KEYS.includes(key)) invalid("__metadata__", `only the keys ${KEYS.join(", ")}`, `the key ${show(key)}`);
   }
   const [version, kernel] = ["version", "kernel"].map((key) => metadata.get(key));
-  if (version !== VERSION) invalid("version", `"${VERSION}"`, show(version));
+  if (version !== VERSION && version !== WITHOUT_RULE) {
+    invalid("version", `"${WITHOUT_RULE}" or "${VERSION}"`, show(version));
+  }
   if (kernel !== undefined && !KERNELS.includes(kernel))
     invalid("kernel", `one of ${KERNELS.join(", ")}`, show(kernel));
 
@@ -82,11 +86,12 @@ export function readMetadata({ metadata }: Header): CheckpointInfo {
 
   const groups: GroupState[] = [];
   const groupReader = new JsonReader("param_groups", metadata.get("param_groups")!);
-  groupReader.array(() => groups.push(readGroup(groupReader)));
+  groupReader.array(() => groups.push(readGroup(groupReader, version === VERSION)));
   groupReader.end();
   return { steps, groups, kernel: kernel as KernelKind | undefined };
 }
 
+const RULE = "decoupled_weight_decay";
 const GROUP_READERS = {
   lr: (reader) => reader.number(),
   betas: (reader) => readArray(reader, () => reader.number()) as [number, number],
@@ -95,15 +100,19 @@ const GROUP_READERS = {
   amsgrad: (reader) => reader.boolean(),
   maximize: (reader) => reader.boolean(),
   bias_correction: (reader) => reader.boolean(),
+  decoupled_weight_decay: (reader) => reader.boolean(),
   params: (reader) => readArray(reader, () => reader.string()),
 } satisfies { [K in keyof GroupState]: (reader: JsonReader) => GroupState[K] };
 
-function readGroup(reader: JsonReader): GroupState {
+function readGroup(reader: JsonReader, hasRule: boolean): GroupState {
   const group: Partial<Record<keyof GroupState, unknown>> = {};
+  const known = (Object.keys(GROUP_READERS) as (keyof GroupState)[]).filter((key) => hasRule || key !== RULE);
   reader.object((key) => {
-    if (!Object.hasOwn(GROUP_READERS, key)) reader.unknownKey(key, Object.keys(GROUP_READERS));
-    group[key as keyof GroupState] = GROUP_READERS[key as keyof GroupState](reader);
+    const found = known.find((name) => name === key) ?? reader.unknownKey(key, known);
+    group[found] = GROUP_READERS[found](reader);
   });
+  // The other keys are checked with the values of a state dict, where this one may be missing.
+  if (hasRule && group[RULE] === undefined) invalid("param_groups", `the key ${RULE} in every group`, "none");
   return group as GroupState;
 }
 

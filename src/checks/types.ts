@@ -184,6 +184,8 @@ export interface GroupState {
   maximize: boolean;
   /** Whether the moments are divided by 1 − β^t; PyTorch has no such key and always does. */
   bias_correction: boolean;
+  /** Which rule made the state: true in `AdamW`, false in `Adam`. May be missing in a state from elsewhere, which then loads into both. */
+  decoupled_weight_decay: boolean;
   /** Names of its parameters. */
   params: string[];
 }

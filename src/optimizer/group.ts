@@ -27,8 +27,17 @@ export class Group {
   lastLr: number | undefined;
   readonly #space: Space;
 
-  /** @param guard throws while hyper-parameters must not change */
-  constructor(spec: GroupSpec, space: Space, pointers: readonly Pointers[], guard: () => void) {
+  /**
+   * @param coupled whether its weight decay is added to the gradient
+   * @param guard throws while hyper-parameters must not change
+   */
+  constructor(
+    spec: GroupSpec,
+    readonly coupled: boolean,
+    space: Space,
+    pointers: readonly Pointers[],
+    guard: () => void,
+  ) {
     this.#space = space;
     this.hyper = { ...spec.hyper };
     this.regions = spec.regions;

@@ -52,10 +52,7 @@ const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for("Symbo
 export const EXCLUSIVELY: unique symbol = Symbol.for(`fused-adam ${VERSION} exclusively`);
 
 /** What an optimizer works with until it is disposed. */
-type Resources = Pick<Setup, "hyper" | "arena" | "foreign" | "memory"> & {
-  readonly isCoupled: boolean;
-  readonly runner: Runner;
-};
+type Resources = Pick<Setup, "hyper" | "arena" | "foreign" | "memory" | "variant"> & { readonly runner: Runner };
 
 /** Whether an optimizer's state is whole: not lost in a step that was interrupted. */
 export interface Wholeness {
@@ -90,7 +87,7 @@ export abstract class Optimizer {
   protected constructor(setup: Setup, runner: Runner) {
     if (!(setup instanceof Setup)) failType("new", "create(params, options) or createSync(params, options)", setup);
     const { hyper, arena, foreign, memory, variant } = setup;
-    this.#resources = { hyper, arena, foreign, memory, runner, isCoupled: variant.coupled };
+    this.#resources = { hyper, arena, foreign, memory, variant, runner };
     this.#add(setup.groups, setup.pointers);
     this.kernel = runner.kernels.kind;
     this.#threads = runner.threads;
@@ -194,7 +191,7 @@ export abstract class Optimizer {
   step(options?: StepOptions): StepResult {
     let state = this.#life.enter();
     try {
-      const { runner, isCoupled } = this.#resources!;
+      const { runner } = this.#resources!;
       const step = this.#begin(state, options);
       if (needsSquares(step.settings)) {
         writeSquares(runner.write(), step.groups, step.settings);
@@ -202,7 +199,7 @@ export abstract class Optimizer {
       }
       const norm = normOf(step.settings, runner.program);
       if (norm !== undefined && !Number.isFinite(norm)) return skip(step, norm);
-      writeUpdate(runner.write(), step, isCoupled, factorOf(step.settings, norm));
+      writeUpdate(runner.write(), step, factorOf(step.settings, norm));
       state = "lost";
       runner.run();
       state = "idle";
@@ -220,7 +217,7 @@ export abstract class Optimizer {
   async stepAsync(options?: StepOptions): Promise<StepResult> {
     let state = this.#life.enter();
     try {
-      const { runner, isCoupled } = this.#resources!;
+      const { runner } = this.#resources!;
       const step = this.#begin(state, options);
       if (needsSquares(step.settings)) {
         await this.#life.wait(runner.ready());
@@ -230,7 +227,7 @@ export abstract class Optimizer {
       const norm = normOf(step.settings, runner.program);
       if (norm !== undefined && !Number.isFinite(norm)) return skip(step, norm);
       await this.#life.wait(runner.ready());
-      writeUpdate(runner.write(), step, isCoupled, factorOf(step.settings, norm));
+      writeUpdate(runner.write(), step, factorOf(step.settings, norm));
       state = "lost";
       await this.#life.wait(runner.runAsync());
       state = "idle";
@@ -370,8 +367,9 @@ export abstract class Optimizer {
   }
 
   #add(specs: readonly GroupSpec[], pointers: readonly Pointers[][]): void {
-    const { foreign, memory, runner } = this.#resources!;
-    const added = specs.map((spec, i) => new Group(spec, foreign ?? { memory }, pointers[i]!, this.#guard));
+    const { foreign, memory, runner, variant } = this.#resources!;
+    const space = foreign ?? { memory };
+    const added = specs.map((spec, i) => new Group(spec, variant.coupled, space, pointers[i]!, this.#guard));
     const room = { ...this.#room };
     for (const { length } of added.flatMap(({ tensors }) => tensors)) {
       room.calls += 1;

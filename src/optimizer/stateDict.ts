@@ -4,7 +4,16 @@ import type { Hyper } from "../checks/defaults.js";
 import { fail, failMismatch, failType, show, showNames } from "../checks/errors.js";
 import { ADAM_KEYS, CHECKS } from "../checks/hyper.js";
 import type { GroupState, ParamState, StateDict } from "../checks/types.js";
-import { addName, checkArray, checkCount, checkNonNegative, checkObject, checkRecord, own } from "../checks/values.js";
+import {
+  addName,
+  checkArray,
+  checkBoolean,
+  checkCount,
+  checkNonNegative,
+  checkObject,
+  checkRecord,
+  own,
+} from "../checks/values.js";
 import { MOMENT_KEYS, type Moment } from "../memory/regions.js";
 import { isShared } from "../memory/shared.js";
 import type { Group } from "./group.js";
@@ -20,6 +29,9 @@ const GROUP_KEYS = {
   maximize: "maximize",
   biasCorrection: "bias_correction",
 } as const satisfies Record<keyof Hyper, keyof GroupState>;
+
+/** Which rule made the state: the optimizer's, not one of the hyper-parameters. */
+const RULE = "decoupled_weight_decay" satisfies keyof GroupState;
 
 /** Copies of everything a resumed run needs. */
 export function readState(groups: readonly Group[]): StateDict {
@@ -46,6 +58,7 @@ export function readGroupState(group: Group): GroupState {
     ...(Object.fromEntries(entries) as GroupState),
     lr: group.currentLr(),
     betas: [...group.hyper.betas],
+    decoupled_weight_decay: !group.coupled,
     params: group.tensors.map(({ name }) => name),
   };
 }
@@ -121,7 +134,7 @@ function checkGroups(groups: readonly Group[], value: unknown): (() => void)[] {
   const unmatched = new Set(groups);
   return entries.map((entry, i) => {
     const label = `param_groups[${i}]`;
-    const object = checkObject(label, entry, [...Object.values(GROUP_KEYS), "params"]);
+    const object = checkObject(label, entry, [...Object.values(GROUP_KEYS), RULE, "params"]);
     const names = new Set<string>();
     checkArray(`${label}.params`, own(object, "params"), "an array of names").forEach((name, j) => {
       if (typeof name === "number")
@@ -146,6 +159,15 @@ function checkGroup(label: string, group: Group, object: object): () => void {
   const { amsgrad } = group.hyper;
   if (hyper.amsgrad !== amsgrad) {
     failMismatch(`${label}.amsgrad`, `${amsgrad}, fixed when the group was made`, String(hyper.amsgrad));
+  }
+  // A state that was saved before it said so goes where it is loaded.
+  const decoupled = own(object, RULE);
+  if (
+    decoupled !== undefined &&
+    checkBoolean(`${label}.${RULE}`, decoupled) === group.coupled &&
+    hyper.weightDecay > 0
+  ) {
+    failMismatch(`${label}.${RULE}`, `${!group.coupled}, this optimizer's`, String(decoupled));
   }
   return () => {
     // A schedule is kept: the dict has the value that it last gave.

@@ -85,9 +85,8 @@ export function factorOf({ clipNorm, gradScale }: StepSettings, norm: number | u
   return clips ? clipNorm / norm / gradScale : 1 / gradScale;
 }
 
-/** @param coupled whether the weight decay is added to the gradient */
-export function writeUpdate(program: Program, { groups, settings, lrs }: Step, coupled: boolean, factor: number): void {
-  for (let i = 0; i < groups.length; i++) writeGroup(program, groups[i]!, settings, coupled, lrs[i]!, factor);
+export function writeUpdate(program: Program, { groups, settings, lrs }: Step, factor: number): void {
+  for (let i = 0; i < groups.length; i++) writeGroup(program, groups[i]!, settings, lrs[i]!, factor);
 }
 
 /** Of the update that is being written. */
@@ -95,13 +94,13 @@ const constants = new Float32Array(CONSTANT_COUNT);
 
 function writeGroup(
   program: Program,
-  { hyper, tensors }: Group,
+  group: Group,
   { skip, zeroGrad }: StepSettings,
-  isCoupled: boolean,
   lr: number,
   factor: number,
 ): void {
-  const coupled = isCoupled && hyper.weightDecay !== 0;
+  const { hyper, tensors } = group;
+  const coupled = group.coupled && hyper.weightDecay !== 0;
   const signed = hyper.maximize ? -factor : factor;
   const gradient = zeroGrad ? "zeroing" : Math.fround(signed) === 1 ? "plain" : "scaled";
   const row = rowOf(coupled ? "l2" : "decoupled", hyper.amsgrad, gradient);

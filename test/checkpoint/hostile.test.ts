@@ -102,10 +102,16 @@ const HEADERS: Record<string, (header: LooseHeader) => void> = {
   },
   "no version": (h) => void delete h.__metadata__.version,
   "the next version": (h) => {
-    h.__metadata__.version = "2";
+    h.__metadata__.version = "3";
   },
-  "a version that looks like 1": (h) => {
-    h.__metadata__.version = "1.0";
+  "a version that looks like 2": (h) => {
+    h.__metadata__.version = "2.0";
+  },
+  "a group that does not say its rule": (h) => {
+    h.__metadata__.param_groups = h.__metadata__.param_groups.replace(',"decoupled_weight_decay":true', "");
+  },
+  "a rule in a version that has none": (h) => {
+    h.__metadata__.version = "1";
   },
   "an unknown metadata key": (h) => {
     h.__metadata__.checksun = "xxh32:00000000";
@@ -162,6 +168,7 @@ test("lr, betas and eps that are no legal numbers", () => {
     ["amsgrad", "true"],
     ["amsgrad", "0"],
     ["maximize", '"false"'],
+    ["decoupled_weight_decay", "1"],
     ["params", '["é"]'],
     ["params", '["w","w"]'],
     ["params", "[]"],
@@ -411,7 +418,7 @@ test("no header makes loading hang, or allocate more than a small multiple of th
     "many tensors": `{${many.join(",")}}`,
     "many metadata": `{"__metadata__":{${Array.from({ length: size / 12 }, (_, i) => `"${i}":""`).join(",")}}}`,
     "white space": `{${fill(" ")}`,
-    "long steps": `{"__metadata__":{"format":"fused-adam","version":"1","param_groups":"[]","steps":"${fill("[")}"}}`,
+    "long steps": `{"__metadata__":{"format":"fused-adam","version":"2","param_groups":"[]","steps":"${fill("[")}"}}`,
   };
   const folder = mkdtempSync(join(tmpdir(), "fused-adam-"));
   try {

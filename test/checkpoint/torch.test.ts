@@ -153,10 +153,11 @@ function expectSame(optimizer: Optimizer, dump: Dump): void {
   });
 }
 
-/** Bit for bit: what was carried over, before anything was computed with it. */
+/** Bit for bit: what was carried over, before anything was computed with it. PyTorch's releases up to 2.6 do not tell the rule. */
 function expectEqual(optimizer: Optimizer, dump: Dump): void {
   const { state, param_groups } = fromTorch(torchState(dump), NAMES);
-  expect(optimizer.stateDict()).toEqual({ state, param_groups });
+  const rule = { decoupled_weight_decay: optimizer instanceof AdamW };
+  expect(optimizer.stateDict()).toEqual({ state, param_groups: param_groups.map((group) => ({ ...rule, ...group })) });
   for (const name of NAMES) expect([...optimizer.param(name)]).toEqual(dump.params[name]);
 }
 

@@ -121,12 +121,12 @@ describe("what a state dict holds", () => {
     };
     expect(state).toStrictEqual(entries);
     const group = { lr: 0.01, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.01 };
-    const flags = { amsgrad: false, maximize: false, bias_correction: true };
+    const flags = { amsgrad: false, maximize: false, bias_correction: true, decoupled_weight_decay: true };
     expect(param_groups).toStrictEqual([
       { ...group, ...flags, params: ["w", "b", "n"] },
       { ...group, ...flags, weight_decay: 0.5, betas: [0.5, 0.75], amsgrad: true, params: ["c", "d"] },
       { ...group, ...flags, lr: 0.125, eps: 1e-4, params: ["e", "f"] },
-      { ...group, amsgrad: true, maximize: true, bias_correction: false, params: ["g"] },
+      { ...group, ...flags, amsgrad: true, maximize: true, bias_correction: false, params: ["g"] },
     ]);
   });
 

@@ -150,6 +150,12 @@ const CASES: Case[] = [
     ],
     rangeError("param_groups[0].betas[1]"),
   ),
+  ...cases(
+    ["param_groups", 0, "decoupled_weight_decay"],
+    [null, "true", 1, [true], {}],
+    typeError("param_groups[0].decoupled_weight_decay"),
+  ),
+  ...cases(["param_groups", 2, "decoupled_weight_decay"], [false], mismatch("param_groups[2].decoupled_weight_decay")),
   ...cases(["param_groups", 0, "amsgrad"], [true], mismatch("param_groups[0].amsgrad")),
   ...cases(["param_groups", 1, "amsgrad"], [false], mismatch("param_groups[1].amsgrad")),
   ...[

@@ -32,6 +32,8 @@ export interface TorchGroup {
   amsgrad?: boolean;
   /** Default false, as in states of releases that did not have it. */
   maximize?: boolean;
+  /** True in `AdamW`, false in `Adam`. Missing in states of releases that did not have it: these load into both. */
+  decoupled_weight_decay?: boolean;
   /** The group's parameters, as keys of `state`. */
   params: number[];
   [key: string]: unknown;
@@ -98,16 +100,18 @@ export function fromTorch(torchStateDict: TorchStateDict, names: readonly string
   return {
     state: Object.fromEntries(entries),
     param_groups: param_groups.map(
-      ({ lr, betas, eps, weight_decay, amsgrad = false, maximize = false, params }): GroupState => ({
-        lr,
-        betas,
-        eps,
-        weight_decay,
-        amsgrad,
-        maximize,
-        bias_correction: true,
-        params: params.map((param) => nameOf.get(param)!),
-      }),
+      ({ lr, betas, eps, weight_decay, amsgrad = false, maximize = false, decoupled_weight_decay, params }) =>
+        ({
+          lr,
+          betas,
+          eps,
+          weight_decay,
+          amsgrad,
+          maximize,
+          bias_correction: true,
+          ...(decoupled_weight_decay !== undefined && { decoupled_weight_decay }),
+          params: params.map((param) => nameOf.get(param)!),
+        }) as GroupState,
     ),
   };
 }

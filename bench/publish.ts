@@ -10,6 +10,7 @@ import { FUSED, FUSED_2 } from "./entrants/package.js";
 import { formatSpread, short } from "./measure.js";
 import type { Results, Row, Timing } from "./report.js";
 import { STEP } from "./step.js";
+import { PATTERNS } from "./threads.js";
 
 /** The pages that figures are written into. Other pages link to these. */
 export const PAGES = ["README.md", "docs/benchmarks.md", "bench/NOTES.md"];
@@ -17,6 +18,7 @@ export const PAGES = ["README.md", "docs/benchmarks.md", "bench/NOTES.md"];
 /** Sections that have a region of their own, by their titles; `others` has the rest. */
 const OWN = {
   clipped: [CLIPPED],
+  threads: Object.keys(PATTERNS),
   subnormals: ["flush of subnormals", "2,000 steps"],
   tfjs: ["tfjs"],
   jax: ["AdamW in jax-js"],

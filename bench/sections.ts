@@ -8,11 +8,13 @@ import { manyTensors, smallStep } from "./small.js";
 import { stepSpeed } from "./step.js";
 import { denseCost, sparseDecay } from "./subnormals.js";
 import { tfjsSteps } from "./tfjs.js";
+import { threadsInLoops } from "./threads.js";
 
 /** What `npm run bench` runs, in order; `npm run bench -- small flush` runs those named. */
 export const SECTIONS: Readonly<Record<string, (report: Report, effort: Effort) => void | Promise<void>>> = {
   step: stepSpeed,
   large: largeModels,
+  threads: threadsInLoops,
   clipped: clippedStep,
   small: smallStep,
   tensors: manyTensors,

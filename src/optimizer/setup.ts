@@ -68,7 +68,9 @@ export class Setup {
   }
 
   #runnerOf(module: Module | undefined): Runner {
-    return new Runner(kernelsOver(this.memory, module), this.memory, module?.bytes ?? module?.compiled, this.threads);
+    const kernels = kernelsOver(this.memory, module);
+    const isAuto = this.runtime.threads === "auto";
+    return new Runner(kernels, this.memory, module?.bytes ?? module?.compiled, this.threads, isAuto);
   }
 }
 

@@ -20,6 +20,7 @@ import {
   workThrough,
 } from "./protocol.js";
 import { type Assignment, spawn, type Terminate } from "./spawn.js";
+import { Trials } from "./trials.js";
 
 /** The poll interval of whoever waits for workers, in milliseconds. */
 const POLL_MS = 100;
@@ -51,6 +52,8 @@ export class Pool {
   readonly #terminate: Terminate[] = [];
   /** How many workers have not started yet. */
   #missing: number;
+  /** Of programs that sum squares and of those that update, which take different times per element; none: all threads, always. */
+  readonly #trials: readonly [Trials, Trials] | undefined;
   #startTimer: ReturnType<typeof setInterval> | undefined;
   #failure: Failure | undefined;
   #isClosed = false;
@@ -61,6 +64,7 @@ export class Pool {
    * @param module for the workers; none: TypeScript's kernels
    * @param room how many calls the program has room for
    * @param sums how many partial sums
+   * @param isAuto whether `run` may leave the workers out where the caller alone is quicker
    */
   constructor(
     readonly threads: number,
@@ -68,7 +72,9 @@ export class Pool {
     module: Assignment["module"],
     room: number,
     sums: number,
+    isAuto = false,
   ) {
+    this.#trials = isAuto ? [new Trials(), new Trials()] : undefined;
     const length = controlLength(threads);
     const shared = new SharedArrayBuffer(Program.bytes(length, room, sums));
     this.#control = new Int32Array(shared, 0, length);
@@ -104,6 +110,18 @@ export class Pool {
    * @returns false if a worker was lost in the middle of a chunk; the pool is closed then
    */
   run(kernels: Kernels): boolean {
+    const { program } = this;
+    const together = () => this.#runTogether(kernels);
+    const alone = () => {
+      program.run(kernels);
+      return true;
+    };
+    // A program has sums or updates, never both.
+    const trials = this.#trials?.[program.sums > 0 ? 0 : 1];
+    return trials === undefined ? together() : trials.run(program.elements, alone, together);
+  }
+
+  #runTogether(kernels: Kernels): boolean {
     const control = this.#control;
     Atomics.store(control, POST, 0);
     this.#open(this.threads);

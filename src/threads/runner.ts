@@ -30,12 +30,16 @@ export class Runner {
   #mayReplace = true;
   readonly #mayBlock: boolean;
 
-  /** @param module for the workers' kernels; none: TypeScript's */
+  /**
+   * @param module for the workers' kernels; none: TypeScript's
+   * @param isAuto whether a program may run on fewer threads, where that is quicker
+   */
   constructor(
     readonly kernels: Kernels,
     readonly memory: WebAssembly.Memory,
     readonly module: Assignment["module"],
     threads: number,
+    readonly isAuto: boolean,
   ) {
     this.threads = threads;
     this.#mayBlock = threads > 1 && mayBlock();
@@ -161,7 +165,7 @@ export class Runner {
     const Pool = this.#wantsPool ? loadedPools() : undefined;
     try {
       if (Pool !== undefined) {
-        this.#pool = new Pool(this.threads, this.memory, this.module, this.#calls, this.#sums);
+        this.#pool = new Pool(this.threads, this.memory, this.module, this.#calls, this.#sums, this.isAuto);
         this.#program = this.#pool.program;
         return;
       }

@@ -69,9 +69,11 @@ describe.each(KERNELS)("%s", (kernel) => {
     ["adamw", { amsgrad: true, biasCorrection: false }],
   ];
   it.each(kernel === "simd" ? RUNS : RUNS.slice(1))(
-    "%s %j: 66 steps with every option, in turns step and stepAsync, on 2, 3 and 8 threads as on 1",
+    "%s %j: 66 steps with every option, in turns step and stepAsync, on 2, 3, 8 and 'auto' threads as on 1",
     async (mode, options) => {
       const all = crew(mode, groups(), { ...options, kernel });
+      all.push(create(mode, groups(), { ...options, kernel, threads: "auto" }));
+      made.push(all.at(-1)!);
       const [alone] = all as [Optimizer];
       const met = { skipped: 0, clipped: 0 };
       for (let n = 0; n < 66; n++) {

@@ -1,7 +1,7 @@
 import { buildSync } from "esbuild";
 
 /** What a page gets from one file: everything but Node's files and jax-js, which it would have to find by itself. */
-const ENTRIES = ["index", "schedules", "checkpoint", "tfjs"];
+const ENTRIES = ["index", "schedules", "checkpoint", "safetensors", "tfjs"];
 
 /** Makes single files of compiled modules: an ES module, and a classic script that sets the global `fusedAdam`. */
 export function bundleForPages(esm, folder) {

@@ -5,11 +5,12 @@ import { type ElementStorage, FLOAT32 } from "../memory/regions.js";
 import type { Group } from "../optimizer/group.js";
 import { checkNames, checkState } from "../optimizer/stateDict.js";
 import { checkDigits, checksumOf, hashAround, readMetadata } from "./format.js";
-import { type Header, parseHeader, type TensorEntry } from "./safetensors.js";
+import { checkTypes, type Header, parseHeader, type TensorEntry } from "./safetensors.js";
 
 /** Checks a checkpoint, alone and against the groups, and returns the function that applies it. */
 export function checkCheckpoint(groups: readonly Group[], bytes: Uint8Array): () => void {
   const header = parseHeader(bytes);
+  checkTypes(header);
   const checksum = checksumOf(header, bytes);
   if (checksum !== undefined) checkDigits(hashAround(checksum.at, bytes).digest(), checksum.digits);
   const tensors = new Tensors(header, bytes);

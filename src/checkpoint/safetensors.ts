@@ -1,15 +1,21 @@
-import { fail, show } from "../checks/errors.js";
+import { type ErrorCode, fail, show } from "../checks/errors.js";
 import { JsonReader } from "./json.js";
+import { decodeUtf8, encodeUtf8 } from "./text.js";
 
-/** Bits per element of every element type of the format. */
+/** Bits per element of every element type of the format that is known here. */
 export const DTYPE_BITS: ReadonlyMap<string, number> = new Map([
   ...["F64", "I64", "U64", "C64"].map((dtype) => [dtype, 64] as const),
   ...["F32", "I32", "U32"].map((dtype) => [dtype, 32] as const),
   ...["F16", "BF16", "I16", "U16"].map((dtype) => [dtype, 16] as const),
-  ...["BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"].map((dtype) => [dtype, 8] as const),
+  ...["BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E5M2FNUZ", "F8_E4M3FNUZ"].map(
+    (dtype) => [dtype, 8] as const,
+  ),
   ...["F6_E2M3", "F6_E3M2"].map((dtype) => [dtype, 6] as const),
   ["F4", 4],
 ]);
+
+/** A type that a later version of the format may add. Bounded, because lists and messages show it. */
+const DTYPE = /^[A-Z]\w{0,31}$/;
 
 /** A tensor's element type and shape, and its bytes in the file: from `start`, up to and without `end`. */
 export interface TensorEntry {
@@ -50,9 +56,9 @@ export function headerEnd(start: Uint8Array, fileLength: number): number {
 }
 
 /**
- * The header of a safetensors file. Checked as strictly as the format demands: UTF-8, no repeated key, metadata of strings, known
- * element types, as many bytes as shape and type need, and data without gaps or overlaps from the end of the header to the end of
- * the file.
+ * The header of a safetensors file. Checked as strictly as the format demands: UTF-8, no repeated key, metadata of strings, as many
+ * bytes as shape and type need, and data without gaps or overlaps from the end of the header to the end of the file. A type that is
+ * not known is taken: its bytes can be told from their offsets.
  *
  * @param bytes the file, or its first `headerEnd` bytes
  * @throws RangeError `ERR_CHECKPOINT` naming what is wrong, and where
@@ -89,14 +95,15 @@ export function parseHeader(bytes: Uint8Array, fileLength = bytes.length): Heade
   return {
     metadata,
     tensors: new Map(entries),
-    metadataOffset: (key) => PREFIX + new TextEncoder().encode(text.slice(0, positions.get(key)!)).length,
+    metadataOffset: (key) => PREFIX + encodeUtf8(text.slice(0, positions.get(key)!)).length,
   };
 }
 
 function decode(bytes: Uint8Array): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return decodeUtf8(bytes);
   } catch (cause) {
+    if ((cause as { code?: unknown }).code === ("ERR_HOST" satisfies ErrorCode)) throw cause;
     invalid("header", "UTF-8", "bytes that are not", cause);
   }
 }
@@ -120,9 +127,15 @@ function readEntry(reader: JsonReader, name: string, dataStart: number): TensorE
   if (shape === undefined) invalid(`${name}.shape`, "an array of dimensions", "none");
   if (offsets?.length !== 2) invalid(`${name}.data_offsets`, "two offsets", String(offsets?.length ?? "none"));
   const [start, end] = offsets as [number, number];
-  const bytes = byteLength(name, dtype, shape);
+  if (!DTYPE.test(dtype)) invalid(`${name}.dtype`, "the name of an element type", show(dtype));
+  const bytes = DTYPE_BITS.has(dtype) ? byteLength(name, dtype, shape) : Math.max(0, end - start);
   if (end - start !== bytes) invalid(`${name}.data_offsets`, `${bytes} bytes for its shape`, `${start} to ${end}`);
   return { dtype, shape, start: dataStart + start, end: dataStart + end };
+}
+
+/** @throws RangeError `ERR_CHECKPOINT` for a header with a type that is not known */
+export function checkTypes({ tensors }: Header): void {
+  for (const [name, { dtype, shape }] of tensors) byteLength(name, dtype, shape);
 }
 
 /** Bytes of a tensor. @throws RangeError `ERR_CHECKPOINT` for a type that is not known, or a size past 2^53 or within a byte */
@@ -163,7 +176,7 @@ export function serializeHeader(tensors: Iterable<TensorSpec>, metadata: Readonl
     members.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [offset, end] })}`);
     offset = end;
   }
-  const json = new TextEncoder().encode(`{${members.join(",")}}`);
+  const json = encodeUtf8(`{${members.join(",")}}`);
   const length = Math.ceil(json.length / 8) * 8;
   if (length > LONGEST_HEADER) invalid("header length", `at most ${LONGEST_HEADER}`, String(length));
   const header = new Uint8Array(PREFIX + length).fill(0x20);

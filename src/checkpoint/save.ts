@@ -11,6 +11,7 @@ import { readGroupState } from "../optimizer/stateDict.js";
 import type { Tensor } from "../optimizer/tensor.js";
 import { DIGITS_AT, hashAround, writeMetadata } from "./format.js";
 import { serializeHeader, type TensorSpec } from "./safetensors.js";
+import { encodeUtf8 } from "./text.js";
 
 /** Runs with an optimizer's groups, and keeps other calls out meanwhile. @throws TypeError for what is no optimizer of this version of the package */
 export function exclusively<T>(optimizer: Optimizer, run: (groups: readonly Group[], whole: Wholeness) => T): T {
@@ -65,7 +66,7 @@ export function planCheckpoint(groups: readonly Group[], kernel: KernelKind, opt
     length += view.length;
   }
   const digits = hash.digest();
-  new TextEncoder().encodeInto(digits, header.subarray(DIGITS_AT));
+  header.set(encodeUtf8(digits), DIGITS_AT);
   return { header, parts, length, digits };
 }
 

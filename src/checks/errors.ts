@@ -54,6 +54,10 @@ export type ErrorCode =
   | "ERR_CHECKSUM"
   /** Error: a file that cannot be read or written; `cause` has what the file system said. */
   | "ERR_FILE"
+  /** Error: something that the host does not have. */
+  | "ERR_HOST"
+  /** TypeError: numbers of another type than the call is for. */
+  | "ERR_DTYPE"
   /** Error: an array without values, inside `jit`, `grad` or `vmap` of jax-js. */
   | "ERR_TRACED"
   /** Error: a state of jax-js that an earlier call has used up. */

@@ -1,11 +1,14 @@
+import { elementReader } from "../checkpoint/elements.js";
 import { checksumOf, hashAround, isCheckpoint, readMetadata } from "../checkpoint/format.js";
 import { type Header, headerEnd, PREFIX, parseHeader } from "../checkpoint/safetensors.js";
 import { inFile } from "./fileErrors.js";
-import { floatReader } from "./floats.js";
 import { withFile } from "./readFile.js";
 
 /** Bytes that are read at a time. */
 const CHUNK = 1 << 20;
+
+/** Types of which a norm says something. */
+const FLOATS = /^B?F/;
 
 /** A report on a safetensors file. */
 export interface Inspection {
@@ -31,7 +34,7 @@ export async function inspect(path: string): Promise<Inspection> {
     const chunk = new Uint8Array(CHUNK);
     const norms: string[] = [];
     for (const entry of header.tensors.values()) {
-      const floats = floatReader(entry.dtype);
+      const floats = FLOATS.test(entry.dtype) ? elementReader(entry.dtype) : undefined;
       let sum = 0;
       for (let at = entry.start; at < entry.end; at += CHUNK) {
         const piece = chunk.subarray(0, Math.min(CHUNK, entry.end - at));

@@ -76,6 +76,9 @@ test("any safetensors file: every type is listed, floats have a norm", () => {
     BF16: new Uint8Array(Uint16Array.of(0x4000, 0xbf80, 0x4000, 0x0001).buffer),
     F8_E5M2: Uint8Array.of(0x40, 0xbc, 0x40, 0),
     F8_E4M3: Uint8Array.of(0x40, 0xb8, 0x40, 0),
+    F8_E5M2FNUZ: Uint8Array.of(0x44, 0xc0, 0x44, 0),
+    F8_E4M3FNUZ: Uint8Array.of(0x48, 0xc0, 0x48, 0),
+    F8_E8M0: Uint8Array.of(0x80, 0x7f, 0x80, 0),
   };
   let end = 0;
   const chunks: Uint8Array[] = [];

@@ -29,6 +29,7 @@ export function python(script: string, { environment = "torch", args = [], ...op
     encoding: "utf8",
     env: { ...process.env, KERAS_BACKEND: "jax", JAX_PLATFORMS: "cpu" },
     stdio: "pipe",
+    maxBuffer: 1 << 25,
     ...options,
   });
 }

@@ -1,0 +1,24 @@
+import { fail } from "../checks/errors.js";
+
+/** What checkpoints need of a host, and most have. Asked for when it is used: imports work everywhere. */
+type Coder = "TextDecoder" | "TextEncoder";
+
+/** @throws Error `ERR_HOST` where there is none, as in AudioWorklets and in jest's jsdom */
+function coder<T extends Coder>(name: T): (typeof globalThis)[T] {
+  const Class = globalThis[name];
+  if (typeof Class !== "function") {
+    const got =
+      "none: assign one to globalThis (Node has both in node:util), or call this where there is one, as in a page";
+    fail(Error, "ERR_HOST", name, "a global of this name, which safetensors files need", got);
+  }
+  return Class;
+}
+
+export function encodeUtf8(text: string): Uint8Array {
+  return new (coder("TextEncoder"))().encode(text);
+}
+
+/** @throws TypeError for bytes that are not UTF-8 */
+export function decodeUtf8(bytes: Uint8Array): string {
+  return new (coder("TextDecoder"))("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+}

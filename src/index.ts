@@ -19,6 +19,7 @@ export type {
   Params,
   RuntimeOptions,
   Schedule,
+  Slice,
   StateDict,
   StepOptions,
   StepResult,

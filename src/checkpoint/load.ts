@@ -6,9 +6,11 @@ import type { Group } from "../optimizer/group.js";
 import { checkNames, checkState } from "../optimizer/stateDict.js";
 import { checkDigits, checksumOf, hashAround, readMetadata } from "./format.js";
 import { checkTypes, type Header, parseHeader, type TensorEntry } from "./safetensors.js";
+import { checkWhole } from "./save.js";
 
 /** Checks a checkpoint, alone and against the groups, and returns the function that applies it. */
 export function checkCheckpoint(groups: readonly Group[], bytes: Uint8Array): () => void {
+  checkWhole(groups);
   const header = parseHeader(bytes);
   checkTypes(header);
   const checksum = checksumOf(header, bytes);

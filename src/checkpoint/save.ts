@@ -1,6 +1,6 @@
 import { checkFinite } from "../checks/arrays.js";
 import { CHECKPOINT_DEFAULTS, type CheckpointSettings } from "../checks/defaults.js";
-import { fail, failType } from "../checks/errors.js";
+import { fail, failMismatch, failType, showShape } from "../checks/errors.js";
 import type { KernelKind } from "../checks/types.js";
 import { checkBoolean, checkObject, isRecord, optionReader } from "../checks/values.js";
 import { VERSION } from "../generated/version.js";
@@ -49,6 +49,7 @@ export interface Plan {
 /** Checks that the state could be loaded again, and makes everything before the data, checksum included. */
 export function planCheckpoint(groups: readonly Group[], kernel: KernelKind, options: unknown = {}): Plan {
   const { params } = readOptions(checkObject("options", options, ["params"]), CHECKPOINT_DEFAULTS);
+  checkWhole(groups);
   const parts = groups.flatMap(({ tensors }) => tensors.flatMap((tensor) => partsOf(tensor, params)));
   const header = serializeHeader(
     parts,
@@ -68,6 +69,15 @@ export function planCheckpoint(groups: readonly Group[], kernel: KernelKind, opt
   const digits = hash.digest();
   header.set(encodeUtf8(digits), DIGITS_AT);
   return { header, parts, length, digits };
+}
+
+/** Refuses parts of tensors, which somebody who has the file alone would take for the whole. @throws RangeError `ERR_STATE_MISMATCH` */
+export function checkWhole(groups: readonly Group[]): void {
+  for (const { name, shape, part } of groups.flatMap(({ tensors }) => tensors)) {
+    if (part.length === 0) continue;
+    const got = `rows ${showShape(part)} of shape ${showShape(shape)}`;
+    failMismatch(name, "a whole tensor (fused-adam/shards is for parts)", got);
+  }
 }
 
 /** The parameter, if it is asked for, then the moments. Checked as in loading, the moments first. */

@@ -1,23 +1,34 @@
+/** Which part of a tensor a parameter is, where a model's state is cut among processes. */
+export interface Slice {
+  /**
+   * From row `rows[0]` of the tensor's first dimension up to, and without, row `rows[1]`; `[k, k]` for none. `shape` is the whole
+   * tensor's, and values and lengths are the part's. A scalar has one row. Default all rows.
+   */
+  readonly rows?: readonly [number, number] | undefined;
+}
+
 /**
  * Initial values, which are copied; or a shape, zero-filled, or with its values. A Float32Array alone has the shape of a
  * vector.
  */
 export type ParamSource =
   | Float32Array
-  | {
+  | (Slice & {
       /** Sizes of the dimensions, integers >= 0; none for a scalar. Checkpoints keep it. */
       readonly shape: readonly number[];
-      /** Initial values, row-major, as many as the shape has elements. Default zeros. */
+      /** Initial values, row-major, as many as the shape, or the part of it, has elements. Default zeros. */
       readonly data?: Float32Array | undefined;
-    };
+    });
 
 /**
  * A parameter that already lies in `options.memory`: offsets of float32 regions there, in bytes, each 4-byte aligned, in range,
  * overlapping no other, and owned by the host.
  */
-export interface ParamPointers {
+export interface ParamPointers extends Slice {
   /** Elements of each region. */
   readonly length: number;
+  /** As in `ParamSource`, for checkpoints. Default `[length]`. */
+  readonly shape?: readonly number[] | undefined;
   /** The values, as they are: nothing is written to them before the first step. */
   readonly param: number;
   /** The gradient, which the host fills before each step. */
@@ -166,6 +177,8 @@ export interface ParamState {
   exp_avg_sq: Float32Array;
   /** With `amsgrad`: largest v so far. Finite, >= 0. */
   max_exp_avg_sq?: Float32Array;
+  /** Where the parameter is a part of a tensor: which of its rows. Such a state fits the same part only. */
+  rows?: [number, number];
 }
 
 /** One group's hyper-parameters, by PyTorch's names. */

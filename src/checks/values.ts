@@ -100,6 +100,10 @@ export function checkCount(label: string, value: unknown, least = 0): number {
   return number;
 }
 
+export function checkCounts(label: string, value: unknown): number[] {
+  return checkArray(label, value, "an array of integers").map((count, i) => checkCount(`${label}[${i}]`, count));
+}
+
 export function checkOneOf<T extends string>(label: string, value: unknown, words: readonly T[]): T {
   const expected = `one of ${words.join(", ")}`;
   if (typeof value !== "string") failType(label, expected, value);

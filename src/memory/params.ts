@@ -5,8 +5,8 @@ import { fail, showShape } from "../checks/errors.js";
 import { ADAM_KEYS, readHyper } from "../checks/hyper.js";
 import {
   addName,
-  checkArray,
   checkCount,
+  checkCounts,
   checkObject,
   checkRecord,
   isRecord,
@@ -19,11 +19,17 @@ import { NONE, type Pointers, pointersOf, REGION_NAMES, type Region, regionsOf }
 /** A parameter as it was asked for: with values to copy (none: zeros), or lying in the host's memory. */
 export interface ParamSpec {
   readonly name: string;
+  /** Of the whole tensor. */
   readonly shape: readonly number[];
+  /** Which of the tensor's rows it has. */
+  readonly rows: Rows;
   readonly length: number;
   readonly data: Float32Array | undefined;
   readonly pointers: Pointers | undefined;
 }
+
+/** From the first up to, and without, the second. */
+export type Rows = readonly [number, number];
 
 export interface GroupSpec {
   readonly hyper: Hyper;
@@ -32,7 +38,8 @@ export interface GroupSpec {
   readonly params: readonly ParamSpec[];
 }
 
-const POINTER_KEYS = ["length", ...REGION_NAMES];
+const SLICE_KEYS = ["shape", "rows"];
+const POINTER_KEYS = ["length", ...SLICE_KEYS, ...REGION_NAMES];
 const VALUES = "a Float32Array or { shape, data }";
 const POINTERS = "pointers into options.memory";
 const SOURCE = `${VALUES}, or ${POINTERS}`;
@@ -82,35 +89,56 @@ export function namesBeside(taken: ReadonlyMap<string, unknown>): Names {
 function readParam(name: string, label: string, source: unknown): ParamSpec {
   if (ArrayBuffer.isView(source)) {
     const data = checkFloat32Array(label, source, SOURCE);
-    return { name, shape: [data.length], length: data.length, data, pointers: undefined };
+    return { name, shape: [data.length], rows: [0, data.length], length: data.length, data, pointers: undefined };
   }
   const object = checkRecord(label, source, SOURCE);
   return Object.hasOwn(object, "param") ? readPointers(name, label, object) : readShaped(name, label, object);
 }
 
 function readShaped(name: string, label: string, source: object): ParamSpec {
-  checkObject(label, source, ["shape", "data"]);
-  const sizes = checkArray(`${label}.shape`, own(source, "shape"), "an array of dimensions");
-  const shape = Object.freeze(sizes.map((size, i) => checkCount(`${label}.shape[${i}]`, size)));
-  // 0 first: ∞ · 0 is not 0.
-  const length = shape.includes(0) ? 0 : shape.reduce((product, size) => product * size, 1);
+  checkObject(label, source, [...SLICE_KEYS, "data"]);
   const values = own(source, "data");
   const data = values === undefined ? undefined : checkFloat32Array(`${label}.data`, values);
-  if (data !== undefined && data.length !== length) {
-    const expected = `${length} values for shape ${showShape(shape)}`;
-    fail(RangeError, "ERR_SHAPE_MISMATCH", `${label}.data`, expected, String(data.length));
-  }
-  return { name, shape, length, data, pointers: undefined };
+  return { name, ...readSlice(label, source, "data", data?.length), data, pointers: undefined };
 }
 
 function readPointers(name: string, label: string, source: object): ParamSpec {
   checkObject(label, source, POINTER_KEYS);
   const length = checkCount(`${label}.length`, own(source, "length"));
+  const slice = readSlice(label, source, "length", length, [length]);
   const pointers = pointersOf((region) => {
     const value = own(source, region);
     return value === undefined ? NONE : checkCount(`${label}.${region}`, value);
   });
-  return { name, shape: [length], length, data: undefined, pointers };
+  return { name, ...slice, data: undefined, pointers };
+}
+
+/** @param got how many elements were given, under which key */
+function readSlice(
+  label: string,
+  source: object,
+  key: string,
+  got: number | undefined,
+  vector?: readonly number[],
+): Pick<ParamSpec, "shape" | "rows" | "length"> {
+  const counts = (key: string, otherwise?: readonly number[]) => {
+    const value = own(source, key);
+    return checkCounts(`${label}.${key}`, value === undefined ? otherwise : value);
+  };
+  const shape = Object.freeze(counts("shape", vector));
+  const [all = 1, ...rest] = shape;
+  const rows = counts("rows", [0, all]);
+  const [first, end] = rows as [number, number];
+  if (rows.length !== 2 || first > end || end > all) {
+    fail(RangeError, "ERR_OUT_OF_RANGE", `${label}.rows`, `[first, end] up to ${all}`, showShape(rows));
+  }
+  const part = [end - first, ...rest];
+  // 0 first: ∞ · 0 is not 0.
+  const length = part.includes(0) ? 0 : part.reduce((product, size) => product * size);
+  if (got !== undefined && got !== length) {
+    fail(RangeError, "ERR_SHAPE_MISMATCH", `${label}.${key}`, `${length} values for ${showShape(part)}`, String(got));
+  }
+  return { shape, rows: [first, end], length };
 }
 
 /**

@@ -53,9 +53,10 @@ export class Group {
 
   /** The group as it is now, in the form in which one is asked for. */
   get spec(): GroupSpec {
-    const params = this.tensors.map(({ name, shape, length, at }) => ({
+    const params = this.tensors.map(({ name, shape, rows, length, at }) => ({
       name,
       shape,
+      rows,
       length,
       data: undefined,
       pointers: at,

@@ -1,7 +1,7 @@
 import { checkFinite, checkFloat32Array } from "../checks/arrays.js";
 import { bare } from "../checks/builtins.js";
 import type { Hyper } from "../checks/defaults.js";
-import { fail, failMismatch, failType, show, showNames } from "../checks/errors.js";
+import { fail, failMismatch, failType, show, showNames, showShape } from "../checks/errors.js";
 import { ADAM_KEYS, CHECKS } from "../checks/hyper.js";
 import type { GroupState, ParamState, StateDict } from "../checks/types.js";
 import {
@@ -9,6 +9,7 @@ import {
   checkArray,
   checkBoolean,
   checkCount,
+  checkCounts,
   checkNonNegative,
   checkObject,
   checkRecord,
@@ -39,6 +40,8 @@ export function readState(groups: readonly Group[]): StateDict {
   for (const group of groups) {
     for (const tensor of group.tensors) {
       const entry = { step: tensor.step } as ParamState;
+      const { part } = tensor;
+      if (part.length > 0) entry.rows = part as [number, number];
       for (const { name, key } of group.moments) entry[key] = tensor.view(name).slice();
       // Not by assignment: a parameter may be called "__proto__".
       Object.defineProperty(
@@ -104,8 +107,9 @@ export function checkNames(label: string, groups: readonly Group[], names: Itera
 
 function readEntry(group: Group, tensor: Tensor, value: unknown, steps: Map<Tensor, number>): Incoming[] {
   const prefix = `state.${tensor.name}`;
-  const entry = checkObject(prefix, value, ["step", ...MOMENT_KEYS]);
+  const entry = checkObject(prefix, value, ["step", "rows", ...MOMENT_KEYS]);
   steps.set(tensor, checkCount(`${prefix}.step`, own(entry, "step")));
+  checkRows(`${prefix}.rows`, tensor.part, own(entry, "rows"));
   return MOMENT_KEYS.flatMap((key) => {
     const label = `${prefix}.${key}`;
     const value = own(entry, key);
@@ -113,6 +117,12 @@ function readEntry(group: Group, tensor: Tensor, value: unknown, steps: Map<Tens
     if (moment !== undefined) return { tensor, label, moment, values: checkFloat32Array(label, value) };
     return value === undefined ? [] : failMismatch(label, "none, because amsgrad is off", "values");
   });
+}
+
+/** The state of one part of a tensor fits no other, even if that is as long. */
+function checkRows(label: string, rows: readonly number[], value: unknown = []): void {
+  const got = showShape(checkCounts(label, value));
+  if (got !== showShape(rows)) failMismatch(label, showShape(rows), got);
 }
 
 function checkValues(incoming: Incoming): Incoming {

@@ -1,12 +1,14 @@
 import { spanOf } from "../memory/arena.js";
-import type { ParamSpec } from "../memory/params.js";
+import type { ParamSpec, Rows } from "../memory/params.js";
 import type { Pointers, Region, RegionName } from "../memory/regions.js";
 
 /** A parameter in linear memory, with its own step count. */
 export class Tensor {
   step = 0;
   readonly name: string;
+  /** Of the whole tensor, of which it may be a part: `rows`. */
   readonly shape: readonly number[];
+  readonly rows: Rows;
   readonly length: number;
   /** Elements from its start to the next tensor's: the length, and in the arena the padding. */
   readonly span: number;
@@ -26,9 +28,16 @@ export class Tensor {
   ) {
     this.name = spec.name;
     this.shape = spec.shape;
+    this.rows = spec.rows;
     this.length = spec.length;
     this.span = spec.pointers === undefined ? spanOf(spec.length, regions) : spec.length;
     this.place(at, previous);
+  }
+
+  /** `rows`, if they are not all: what its state says. */
+  get part(): [number, number] | [] {
+    const [first, end] = this.rows;
+    return end - first === (this.shape[0] ?? 1) ? [] : [first, end];
   }
 
   /** Changes where it lies. The tensor after it has to be placed again, because its `joins` depends on this one. */

@@ -102,6 +102,30 @@ const BAD: [what: string, source: () => unknown, expected: (label: string) => Ex
   ["values for nothing", () => ({ shape: [3, 0], data: dyadic(3, 1) }), (label) => mismatch(`${label}.data`)],
   ["no value for a scalar", () => ({ shape: [], data: dyadic(0, 1) }), (label) => mismatch(`${label}.data`)],
   ["two values for a scalar", () => ({ shape: [], data: dyadic(2, 1) }), (label) => mismatch(`${label}.data`)],
+  ...([[2, 1], [0, 4], [4, 4], [0], [], [0, 1, 2]] as unknown[]).map((rows): (typeof BAD)[number] => [
+    `rows [${rows}] of 3`,
+    () => ({ shape: [3, 2], rows }),
+    (label) => rangeError(`${label}.rows`),
+  ]),
+  ...[-1, 0.5, NaN, Infinity, 2 ** 53].map((row): (typeof BAD)[number] => [
+    `row ${row}`,
+    () => ({ shape: [3, 2], rows: [0, row] }),
+    (label) => rangeError(`${label}.rows[1]`),
+  ]),
+  ...([null, 1, "01", {}, new Uint32Array(2), [0, "1"], [0n, 1], new Array(2)] as unknown[]).map(
+    (rows): (typeof BAD)[number] => [
+      `rows that are ${typeof rows}`,
+      () => ({ shape: [3, 2], rows }),
+      (label) => typeError(new RegExp(`${label.replaceAll(/[.[\]]/g, "\\$&")}\\.rows(\\[[01]\\])?$`)),
+    ],
+  ),
+  ["rows without a shape", () => ({ rows: [0, 1] }), (label) => typeError(`${label}.shape`)],
+  ["two rows of a scalar", () => ({ shape: [], rows: [0, 2] }), (label) => rangeError(`${label}.rows`)],
+  [
+    "values of the whole for a part",
+    () => ({ shape: [3, 2], rows: [0, 2], data: dyadic(6, 1) }),
+    (label) => mismatch(`${label}.data`),
+  ],
   ["a detached array", () => detach(dyadic(3, 1)), detached],
   ["a detached empty array", () => detach(new Float32Array(0)), detached],
   ["detached values", () => ({ shape: [3], data: detach(dyadic(3, 1)) }), (label) => detached(`${label}.data`)],

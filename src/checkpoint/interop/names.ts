@@ -1,5 +1,6 @@
 import { failMismatch, failType, show } from "../../checks/errors.js";
-import { addName, checkArray } from "../../checks/values.js";
+import type { StateDict } from "../../checks/types.js";
+import { addName, checkArray, checkRecord } from "../../checks/values.js";
 
 /** The index of each name. @throws TypeError, RangeError unless `names` are exactly the `expected`, each once, in any order */
 export function positionsOf(names: readonly string[], expected: readonly string[]): ReadonlyMap<string, number> {
@@ -11,4 +12,14 @@ export function positionsOf(names: readonly string[], expected: readonly string[
   for (const name of expected) if (!seen.has(name)) failMismatch("names", show(name), "none");
   if (seen.size !== expected.length) failMismatch("names", `${expected.length} names`, String(seen.size));
   return new Map([...seen].map((name, i) => [name, i]));
+}
+
+/** The state by name. @throws RangeError `ERR_STATE_MISMATCH` for parts of tensors, which other libraries would take for the whole */
+export function wholeState(stateDict: StateDict): StateDict["state"] {
+  const state = checkRecord("state", checkRecord("state_dict", stateDict).state);
+  for (const [name, entry] of Object.entries(state)) {
+    const { rows } = checkRecord(`state.${name}`, entry);
+    if (rows !== undefined) failMismatch(`state.${name}`, "a whole tensor's", "some of its rows");
+  }
+  return state;
 }

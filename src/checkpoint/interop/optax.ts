@@ -1,7 +1,7 @@
 import { failMismatch } from "../../checks/errors.js";
 import type { GroupState, ParamState, StateDict } from "../../checks/types.js";
 import { checkRecord } from "../../checks/values.js";
-import { positionsOf } from "./names.js";
+import { positionsOf, wholeState } from "./names.js";
 
 /** optax's `ScaleByAdamState`, or with `nu_max` its `ScaleByAmsgradState`; trees of depth 1, arrays flat and row-major. */
 export interface OptaxState {
@@ -24,7 +24,7 @@ export interface OptaxState {
  * @throws RangeError `ERR_STATE_MISMATCH` for what optax does not have: steps that differ, AMSGrad for some only
  */
 export function toOptax(stateDict: StateDict): OptaxState {
-  const state = checkRecord("state", checkRecord("state_dict", stateDict).state);
+  const state = wholeState(stateDict);
   const entries = Object.entries(state);
   const count = entries[0]?.[1].step ?? 0;
   if (entries.some(([, { step }]) => step !== count)) failMismatch("step", "one step for all parameters", "several");

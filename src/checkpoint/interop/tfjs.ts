@@ -3,7 +3,7 @@ import { listLength } from "../../checks/builtins.js";
 import { failMismatch, show } from "../../checks/errors.js";
 import type { GroupState, StateDict } from "../../checks/types.js";
 import { checkArray, checkCount, checkRecord } from "../../checks/values.js";
-import { positionsOf } from "./names.js";
+import { positionsOf, wholeState } from "./names.js";
 
 /** An entry of tfjs's `optimizer.getWeights()`, its tensor read with `dataSync()`. */
 export interface TfjsWeight {
@@ -21,7 +21,7 @@ export interface TfjsWeight {
  * that differ between parameters, or past 2^31 - 1
  */
 export function toTfjs(stateDict: StateDict, names: readonly string[]): TfjsWeight[] {
-  const state = checkRecord("state", checkRecord("state_dict", stateDict).state);
+  const state = wholeState(stateDict);
   positionsOf(names, Object.keys(state));
   const steps = new Set(names.map((name) => state[name]!.step));
   if (steps.size > 1) failMismatch("step", "one step for all parameters", [...steps].slice(0, 4).join(", "));

@@ -4,7 +4,7 @@ import { failMismatch, show } from "../../checks/errors.js";
 import type { GroupState, ParamState, StateDict } from "../../checks/types.js";
 import { checkArray, checkCount, checkNumber, checkRecord, own } from "../../checks/values.js";
 import { momentsOf } from "../../memory/regions.js";
-import { positionsOf } from "./names.js";
+import { positionsOf, wholeState } from "./names.js";
 
 /** One parameter's state as `torch.optim.Adam` and `torch.optim.AdamW` keep it, tensors flat and row-major. */
 export interface TorchState {
@@ -55,7 +55,7 @@ export interface TorchStateDict {
  * and for `biasCorrection: false`, which PyTorch does not have
  */
 export function toTorch(stateDict: StateDict, names: readonly string[]): TorchStateDict {
-  const state = checkRecord("state", checkRecord("state_dict", stateDict).state);
+  const state = wholeState(stateDict);
   const index = positionsOf(names, Object.keys(state));
   const param_groups = groupsOf(stateDict).map(({ params, bias_correction, ...hyper }, i): TorchGroup => {
     if (!bias_correction) failMismatch(`param_groups[${i}].bias_correction`, "true, as always in PyTorch", "false");

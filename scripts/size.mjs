@@ -7,12 +7,12 @@ import { build } from "esbuild";
 const LOADER = "@assemblyscript/loader";
 /** A row for every entry point; with the core where it is used together with it. */
 const BUDGETS = [
-  { entries: ["."], without: [LOADER], kilobytes: 15.6 },
-  { entries: ["."], kilobytes: 17.4 },
+  { entries: ["."], without: [LOADER], kilobytes: 15.7 },
+  { entries: ["."], kilobytes: 17.5 },
   { entries: ["./schedules"], kilobytes: 3 },
-  { entries: [".", "./checkpoint"], without: [LOADER], kilobytes: 20.8 },
+  { entries: [".", "./checkpoint"], without: [LOADER], kilobytes: 21 },
   { entries: ["./safetensors"], without: [LOADER], kilobytes: 5.2 },
-  { entries: [".", "./node"], without: [LOADER], kilobytes: 20.4 },
+  { entries: [".", "./node"], without: [LOADER], kilobytes: 20.8 },
   { entries: [".", "./tfjs"], without: [LOADER], kilobytes: 27.5 },
   { entries: [".", "./jax"], without: [LOADER], kilobytes: 19.7 },
   { entries: ["."], unused: true, kilobytes: 0.05 },

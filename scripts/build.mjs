@@ -1,6 +1,6 @@
-// Builds the package: the kernel table -> build/assembly -> build/wasm -> src/generated/ -> dist/{esm,cjs,wasm}. With `--generate`
-// only as far as src/ itself needs it, and kernels only if their sources have changed. With `--debug` only build/wasm/debug.*, which
-// docs/kernels.md says how to step through.
+// Builds the package: the kernel table -> build/assembly -> build/wasm -> src/generated/ -> dist/{esm,cjs,wasm}, and a folder for
+// each entry point. With `--generate` only as far as src/ itself needs it, and kernels only if their sources have changed. With
+// `--debug` only build/wasm/debug.*, which docs/kernels.md says how to step through.
 import { execFileSync } from "node:child_process";
 import {
   cpSync,
@@ -17,6 +17,7 @@ import { fileURLToPath } from "node:url";
 import { buildSync } from "esbuild";
 import { bundleForPages } from "./browser.mjs";
 import { callingCode, exportsOf, readTable, withSourceMap } from "./kernels.mjs";
+import { writeSubpaths } from "./subpaths.mjs";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const run = (script, ...args) =>
@@ -111,7 +112,7 @@ const { outputFiles } = buildSync({
 });
 generate("worker", `export const WORKER: string = ${JSON.stringify(outputFiles[0].text.trim())};\n`);
 
-const { version } = JSON.parse(readFileSync("package.json", "utf8"));
+const { version, exports } = JSON.parse(readFileSync("package.json", "utf8"));
 generate("version", `export const VERSION = "${version}";\n`);
 
 if (onlyGenerate) process.exit();
@@ -129,3 +130,4 @@ bundleForPages("build/dist/esm", "build/dist/browser");
 
 rmSync("dist", { recursive: true, force: true });
 renameSync("build/dist", "dist");
+writeSubpaths(exports);

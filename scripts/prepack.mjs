@@ -3,12 +3,20 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { subpathsOf } from "./subpaths.mjs";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 execFileSync(process.execPath, ["scripts/build.mjs"], { stdio: "inherit" });
 
-const { files } = JSON.parse(readFileSync("package.json", "utf8"));
-for (const path of ["package.json", "README.md", "LICENSE", ...files]) {
+const { files, exports } = JSON.parse(readFileSync("package.json", "utf8"));
+const folders = subpathsOf(exports).map(([name]) => name);
+for (const path of [
+  "package.json",
+  "README.md",
+  "LICENSE",
+  ...folders,
+  ...files.filter((path) => !path.includes("*")),
+]) {
   const inside = statSync(path).isDirectory()
     ? readdirSync(path, { recursive: true }).map((name) => join(path, name))
     : [];

@@ -7,6 +7,7 @@
 import { checkCheckpoint } from "./checkpoint/load.js";
 import { allocate, exclusively, planCheckpoint } from "./checkpoint/save.js";
 import { checkUint8Array } from "./checks/arrays.js";
+import type { Bytes } from "./checks/libraries.js";
 import { isShared } from "./memory/shared.js";
 import type { Optimizer } from "./optimizer/optimizer.js";
 
@@ -40,7 +41,7 @@ export interface CheckpointOptions {
  * const bytes = encodeCheckpoint(optimizer, { params: true });
  * loadCheckpoint(AdamW.createSync({ w: { shape: [3] } }), bytes);
  */
-export function encodeCheckpoint(optimizer: Optimizer, options?: CheckpointOptions): Uint8Array<ArrayBuffer> {
+export function encodeCheckpoint(optimizer: Optimizer, options?: CheckpointOptions): Bytes {
   return exclusively(optimizer, (groups, whole) => {
     whole.check();
     const { header, parts, length } = planCheckpoint(groups, optimizer.kernel, options);

@@ -1,3 +1,4 @@
+import type { WasmMemory, WasmModule } from "./libraries.js";
 import type { KernelChoice, Schedule } from "./types.js";
 
 /** Hyper-parameters of a group, complete and checked. */
@@ -28,8 +29,8 @@ export const ADAMW_DEFAULTS: Readonly<Hyper> = { ...ADAM_DEFAULTS, weightDecay: 
 export interface Runtime {
   kernel: KernelChoice;
   threads: number | "auto";
-  memory: WebAssembly.Memory | undefined;
-  module: WebAssembly.Module | undefined;
+  memory: WasmMemory | undefined;
+  module: WasmModule | undefined;
 }
 
 export const RUNTIME_DEFAULTS: Readonly<Runtime> = { kernel: "auto", threads: 1, memory: undefined, module: undefined };

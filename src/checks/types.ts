@@ -1,3 +1,5 @@
+import type { WasmMemory, WasmModule } from "./libraries.js";
+
 /** Which part of a tensor a parameter is, where a model's state is cut among processes. */
 export interface Slice {
   /**
@@ -99,12 +101,12 @@ export interface RuntimeOptions {
    * Run on somebody else's linear memory, of which the first 4 GiB can be used; every parameter is then given as `ParamPointers`.
    * One with 64-bit addresses takes the TypeScript kernels.
    */
-  readonly memory?: WebAssembly.Memory | undefined;
+  readonly memory?: WasmMemory | undefined;
   /**
    * A module of `fused-adam/wasm/` that the host has compiled, where it lets nobody compile bytes, or one compiled for debugging. It
    * has to be for the `kernel` that is asked for ("auto": simd.wasm), and decides whether the optimizer's own memory is shared.
    */
-  readonly module?: WebAssembly.Module | undefined;
+  readonly module?: WasmModule | undefined;
 }
 
 /** What a step does besides the update. What is left out, or `undefined`, is not done. */

@@ -1,6 +1,7 @@
 import { checkFloat32Array } from "../checks/arrays.js";
 import type { StepSettings } from "../checks/defaults.js";
 import { fail, failType, show, showNames } from "../checks/errors.js";
+import type { Disposing, WasmMemory } from "../checks/libraries.js";
 import { readStep, readSum } from "../checks/stepOptions.js";
 import type {
   AdamOptions,
@@ -66,7 +67,11 @@ export interface Wholeness {
 const dropped =
   typeof FinalizationRegistry === "function" ? new FinalizationRegistry<Runner>((runner) => runner.close()) : undefined;
 
+// A member that is there only where a library knows its name cannot be declared in the class.
+export interface Optimizer extends Disposing {}
+
 /** What `Adam` and `AdamW` share: everything but their defaults and the weight decay. */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the class has what the interface adds
 export abstract class Optimizer {
   /** What the steps run on. */
   readonly kernel: KernelKind;
@@ -84,6 +89,10 @@ export abstract class Optimizer {
   #live: readonly LiveGroup[] | undefined;
   #threads: number;
 
+  /** Not to be called: `create` and `createSync` make optimizers. */
+  protected constructor(...parts: never);
+  /** @internal */
+  protected constructor(setup: Setup, runner: Runner);
   protected constructor(setup: Setup, runner: Runner) {
     if (!(setup instanceof Setup)) failType("new", "create(params, options) or createSync(params, options)", setup);
     const { hyper, arena, foreign, memory, variant } = setup;
@@ -106,7 +115,7 @@ export abstract class Optimizer {
   }
 
   /** The linear memory that everything lies in. */
-  get memory(): WebAssembly.Memory {
+  get memory(): WasmMemory {
     return this.#alive().memory;
   }
 
@@ -309,7 +318,10 @@ export abstract class Optimizer {
     this.#byName.clear();
   }
 
-  /** `dispose`, for `using`. */
+  /**
+   * `dispose`, for `using`.
+   * @internal
+   */
   [disposeSymbol](): void {
     this.dispose();
   }

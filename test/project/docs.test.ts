@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { transformSync } from "esbuild";
 import { describe, expect, it } from "vitest";
+import { CONSUMERS, NODES } from "../everywhere/consumers/table.js";
 import { RUNTIMES } from "../everywhere/engines.js";
 import { unless } from "../support/host.js";
 import { type Block, blocksOf, examples, PAGES } from "../support/markdown.js";
@@ -161,11 +162,13 @@ describe("the rest", () => {
     expect(strays.map(({ file, line, language }) => `${file}:${line}: ${language || "no language"}`)).toEqual([]);
   });
 
-  it("docs/promises.md has the versions of the runtimes that run these tests", () => {
+  it("docs/promises.md has the versions of the runtimes that run these tests, and of what the package is tried with", () => {
     const text = readFileSync(join(root, "docs/promises.md"), "utf8");
-    const versions = RUNTIMES.flatMap(({ name, from }) => (from === undefined ? [] : [name.split(" ")[1]!]));
+    const runtimes = RUNTIMES.flatMap(({ name, from }) => (from === undefined ? [] : [name.split(" ")[1]!]));
+    const tools = [...new Set(CONSUMERS.map(({ project }) => project))].flatMap(toolsOf);
+    const versions = [...runtimes, ...NODES, ...tools];
     expect(versions.filter((version) => !text.includes(version))).toEqual([]);
-    expect(versions.length).toBeGreaterThan(5);
+    expect(Math.min(runtimes.length, NODES.length, tools.length)).toBeGreaterThan(2);
   });
 
   it("every note to the tests is one that they know", () => {
@@ -177,6 +180,14 @@ describe("the rest", () => {
     expect(strange).toEqual([]);
   });
 });
+
+/** The version of what a consumer is about: what has the project's name, or is an alias of it. */
+function toolsOf(project: string): string[] {
+  const manifest = readFileSync(join(root, `test/everywhere/consumers/${project}/package.json`), "utf8");
+  const { devDependencies = {} }: { devDependencies?: Record<string, string> } = JSON.parse(manifest);
+  const tools = Object.entries(devDependencies).filter(([name]) => name === project || name.startsWith(`${project}-`));
+  return tools.map(([, version]) => version.replace(/^npm:.*@/, ""));
+}
 
 /** What a command says when it fails. */
 function output(call: () => unknown): string {

@@ -9,6 +9,10 @@ import { MODULE_NAMES } from "../support/wasm.js";
 
 const read = (path: string) => readFileSync(join(root, path), "utf8");
 const manifest = JSON.parse(read("package.json"));
+/** The entry points' names, without the package's own. */
+const subpaths = Object.keys(manifest.exports)
+  .filter((path) => path !== "." && manifest.exports[path].import !== undefined)
+  .map((path) => path.slice(2));
 
 describe("the tarball", () => {
   const listed = execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
@@ -33,8 +37,19 @@ describe("the tarball", () => {
       ]),
       ...MODULE_NAMES.map((name) => `dist/wasm/${name}.wasm`),
       ...["dist/browser/fused-adam.js", "dist/browser/fused-adam.mjs"],
+      ...subpaths.map((name) => `${name}/package.json`),
     ];
     expect(files.sort()).toEqual(expected.sort());
+  });
+
+  it("the folder of an entry point says what `exports` says of it", () => {
+    for (const name of subpaths) {
+      const { import: esm, require: cjs } = manifest.exports[`./${name}`];
+      const { main, module, types, ...rest } = JSON.parse(read(`${name}/package.json`));
+      const from = (path: string) => `./${join(name, path)}`;
+      expect([from(main), from(module), from(types), rest]).toEqual([cjs.default, esm.default, esm.types, {}]);
+    }
+    expect(subpaths.length).toBeGreaterThan(3);
   });
 
   it("everything that package.json points to is in it", () => {

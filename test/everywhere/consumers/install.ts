@@ -20,7 +20,12 @@ export async function pack(folder: string): Promise<string> {
  * A project outside of this one, where nothing resolves to this repository: the app, what is in the project's own folder, the
  * tarball under each of these names, and the pinned tools that it asks for.
  */
-export async function install(project: string, dir: string, tarball: string, names: readonly string[]): Promise<void> {
+export async function install(
+  project: string,
+  dir: string,
+  tarball: string,
+  names: readonly string[] = ["fused-adam"],
+): Promise<void> {
   mkdirSync(dir, { recursive: true });
   cpSync(`${HERE}app`, dir, { recursive: true, filter: (path) => !path.endsWith(".d.ts") });
   cpSync(`${HERE}app/train.js`, `${dir}/train.mjs`);
@@ -36,9 +41,10 @@ export async function runScript(
   dir: string,
   script: string,
   flags: readonly string[] = [],
+  args: readonly string[] = [],
   node = process.execPath,
 ): Promise<string> {
-  const { stdout, stderr } = await run(node, [...flags, script], { cwd: dir });
+  const { stdout, stderr } = await run(node, [...flags, script, ...args], { cwd: dir });
   if (stderr !== "") throw new Error(stderr);
   return stdout;
 }

@@ -1,8 +1,10 @@
 /** A built project's page in Chromium, cross-origin isolated. */
 import type { Browser } from "playwright-core";
+import { noChromium } from "../../support/chromium.js";
 
 /** What the page's `results` come to. @throws if it logs a warning or an error, throws, or is not isolated */
-export async function resultsOf(browser: Browser, url: string): Promise<Record<string, unknown>> {
+export async function resultsOf(browser: Browser | undefined, url: string): Promise<Record<string, unknown>> {
+  if (browser === undefined) throw new Error(`${noChromium}; or name the consumers to run`);
   const page = await browser.newPage();
   const complaints: string[] = [];
   page.on("console", (message) => {

@@ -5,7 +5,10 @@ const inWorker = () =>
   new Promise((resolve, reject) => {
     const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
     worker.onmessage = ({ data }) => resolve(data);
-    worker.onerror = ({ message }) => reject(new Error(`the worker failed: ${message}`));
+    worker.onerror = (event) => {
+      event.preventDefault();
+      reject(new Error(event.message));
+    };
   });
 
-globalThis.results = (async () => ({ page: await train(api, "stepAsync"), worker: await inWorker() }))();
+globalThis.results = (async () => ({ page: await train(api, "stepAsync"), worker: await inWorker().catch(String) }))();

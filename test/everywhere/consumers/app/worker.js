@@ -1,4 +1,4 @@
 import * as api from "./package.js";
 import { train } from "./train.js";
 
-postMessage(await train(api, "step"));
+train(api, "step").then((results) => postMessage(results));

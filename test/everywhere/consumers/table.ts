@@ -1,0 +1,53 @@
+import { compile, TITLES } from "./typescript.js";
+import { built, inNode, inNodeVersion, viteDev, type Way } from "./ways.js";
+
+export interface Consumer {
+  readonly name: string;
+  /** The folder beside this file. */
+  readonly project: string;
+  /** The names that the package is installed under. Default: its own. */
+  readonly names?: readonly string[];
+  readonly run: Way;
+  /** What must come of it: results with these names. */
+  readonly runs: readonly string[];
+  /** What they must be. Default: what the app's training comes to. */
+  readonly expected?: unknown;
+}
+
+const PAGE = ["page", "worker"];
+const STEPS = ["step", "stepAsync"];
+
+/** The first of each line that has one without `process.getBuiltinModule`, and the newest. */
+export const NODES = ["20.0.0", "22.0.0", "26.10.0"];
+
+export const CONSUMERS: readonly Consumer[] = [
+  { name: "vite build", project: "vite", runs: PAGE, run: built() },
+  { name: "vite dev, pre-bundled", project: "vite", runs: PAGE, run: viteDev },
+  { name: "webpack 5", project: "webpack", runs: PAGE, run: built() },
+  { name: "esbuild", project: "esbuild", runs: PAGE, run: built() },
+  { name: "rollup", project: "rollup", runs: PAGE, run: built() },
+  // In a worker its scope hoisting drops modules that are shared with what is loaded later: parcel-bundler/parcel#5503.
+  { name: "parcel", project: "parcel", runs: ["page"], run: built() },
+  { name: "parcel --no-scope-hoist", project: "parcel", runs: PAGE, run: built("--no-scope-hoist") },
+  {
+    name: "two copies in one page",
+    project: "copies",
+    names: ["fused-adam", "fused-adam-copy"],
+    runs: ["one", "other", "both"],
+    run: built(),
+  },
+  { name: "node, ESM", project: "node", runs: STEPS, run: inNode("esm.mjs") },
+  { name: "node, CommonJS", project: "node", runs: STEPS, run: inNode("cjs.cjs") },
+  ...NODES.flatMap((version) => [
+    { name: `node ${version}, ESM`, project: "node", runs: STEPS, run: inNodeVersion(version, "esm.mjs") },
+    { name: `node ${version}, CommonJS`, project: "node", runs: STEPS, run: inNodeVersion(version, "cjs.cjs") },
+  ]),
+  {
+    name: "node --frozen-intrinsics",
+    project: "node",
+    runs: STEPS,
+    run: inNode("esm.mjs", "--frozen-intrinsics", "--no-warnings"),
+  },
+  { name: "node, SES lockdown", project: "ses", runs: STEPS, run: inNode("main.mjs") },
+  { name: "typescript", project: "typescript", runs: TITLES, run: compile, expected: "" },
+];

@@ -22,6 +22,7 @@ import type { Pointers } from "../memory/regions.js";
 import type { Runner } from "../threads/runner.js";
 import { Group } from "./group.js";
 import { type AtRest, checkWhole, Lifecycle } from "./lifecycle.js";
+import { failJson, trapHyper } from "./misuse.js";
 import { placeGroup, Setup } from "./setup.js";
 import { checkState, readState } from "./stateDict.js";
 import {
@@ -67,14 +68,16 @@ export interface Wholeness {
 const dropped =
   typeof FinalizationRegistry === "function" ? new FinalizationRegistry<Runner>((runner) => runner.close()) : undefined;
 
+const refuseJson = () => failJson("stateDict() or encodeCheckpoint(optimizer)");
+
 // A member that is there only where a library knows its name cannot be declared in the class.
 export interface Optimizer extends Disposing {}
 
 /** What `Adam` and `AdamW` share: everything but their defaults and the weight decay. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the class has what the interface adds
 export abstract class Optimizer {
-  /** What the steps run on. */
-  readonly kernel: KernelKind;
+  /** @internal */
+  readonly toJSON = refuseJson;
   readonly #life = new Lifecycle();
   /** Refuses assignments to hyper-parameters during a call. Made here, where its closure holds nothing but the optimizer. */
   readonly #guard = () => void this.#life.checkAtRest();
@@ -87,6 +90,7 @@ export abstract class Optimizer {
   /** Undefined until they are asked for after a group was added: to add thousands, one by one, takes no time that grows with them. */
   #names: readonly string[] | undefined;
   #live: readonly LiveGroup[] | undefined;
+  readonly #kernel: KernelKind;
   #threads: number;
 
   /** Not to be called: `create` and `createSync` make optimizers. */
@@ -98,9 +102,14 @@ export abstract class Optimizer {
     const { hyper, arena, foreign, memory, variant } = setup;
     this.#resources = { hyper, arena, foreign, memory, variant, runner };
     this.#add(setup.groups, setup.pointers);
-    this.kernel = runner.kernels.kind;
+    this.#kernel = runner.kernels.kind;
     this.#threads = runner.threads;
     if (this.#threads > 1) dropped?.register(this, runner, this);
+  }
+
+  /** What the steps run on. */
+  get kernel(): KernelKind {
+    return this.#kernel;
   }
 
   /** How many threads a step may use, the caller's included: 1 once workers could not be started. */
@@ -134,7 +143,8 @@ export abstract class Optimizer {
 
   /**
    * The values of a parameter: a writable view of linear memory, as long as the parameter, row-major. After `addParamGroup` has
-   * grown the memory, a view that was kept is stale: get it again.
+   * grown the memory, a view that was kept has the length 0 and drops what is written to it, unless the memory is shared: get it
+   * again.
    *
    * @throws Error `ERR_UNKNOWN_NAME`, `ERR_DISPOSED`
    */
@@ -401,6 +411,10 @@ export abstract class Optimizer {
     this.#live = undefined;
   }
 }
+
+trapHyper(Optimizer.prototype, (key) => `paramGroups[0].${key} to be assigned`);
+// `grad.w` looks like a gradient and would be a property of the method.
+for (const method of [Optimizer.prototype.param, Optimizer.prototype.grad]) Object.freeze(method);
 
 /** Copies values that lie in the optimizer's own memory, before that grows and detaches them. */
 function ownCopies(group: GroupSpec, memory: WebAssembly.Memory): GroupSpec {

@@ -1,11 +1,15 @@
 import { failMismatch, failType } from "../../checks/errors.js";
 import type { Schedule, StepResult } from "../../checks/types.js";
 import { warnOnce } from "../../checks/warn.js";
+import { INSPECT, type Inspect } from "../../optimizer/inspect.js";
+import { failJson, trapHyper } from "../../optimizer/misuse.js";
 import { NOTHING_SAVED, readConfig, type Saved } from "./config.js";
 import { checkRules, type KindName, readSettings, type Settings } from "./settings.js";
 import { disposeVariable, inUse, readGradients } from "./tensors.js";
 import { Trainer } from "./trainer.js";
 import type { FusedOptimizer, NamedTensor, NamedTensorMap, Scalar, serialization, Tf, Variable } from "./types.js";
+
+const refuseJson = () => failJson("getConfig() and getWeights()");
 
 /** Makes an optimizer of one copy of tfjs. */
 export type Factory = (kind: KindName, options: unknown) => FusedOptimizer;
@@ -37,6 +41,7 @@ export function factoryFor(tf: Tf): Factory {
 
 function define(tf: Tf): Factory {
   abstract class Fused extends tf.Optimizer implements FusedOptimizer {
+    readonly toJSON = refuseJson;
     readonly #trainer: Trainer;
     /** What `getWeights` lends as "iter". */
     #iter: Variable | undefined;
@@ -104,7 +109,12 @@ function define(tf: Tf): Factory {
       this.#trainer.dispose();
       if (this.#iter !== undefined) disposeVariable(tf, this.#iter);
     }
+
+    [INSPECT](_: number, options: object, inspect: Inspect): string {
+      return `${this.getClassName()} ${inspect({ ...this.getConfig(), iterations: this.iterations }, options)}`;
+    }
   }
+  trapHyper(Fused.prototype, (key) => (key === "lr" ? "learningRate to be assigned" : "an option of adam or adamw"));
 
   const classOf = (kind: KindName) =>
     class extends Fused {

@@ -1,4 +1,5 @@
 /** What is refused, with which error, and that it is a tf.Optimizer in every respect. */
+import { inspect } from "node:util";
 import { adam, adamw, type FusedOptimizer, type TfjsOptions } from "fused-adam/tfjs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { caught, type Expected, expectError, rangeError, stateError, typeError } from "../../support/api.js";
@@ -33,6 +34,25 @@ describe.each([
       gradScale: 1,
       skipNonFinite: false,
     });
+  });
+
+  it("options that are assigned to it, and its text as JSON: refused; it is shown with its configuration", async () => {
+    const optimizer = make(tf);
+    for (const [key, hint] of [
+      ["lr", "learningRate"],
+      ["betas", "option"],
+      ["weightDecay", "option"],
+    ] as const) {
+      const error = await caught(() => Object.assign(optimizer, { [key]: 1 }));
+      expectError(error, stateError(key, "ERR_FIXED_OPTION"));
+      expect(String(error)).toContain(hint);
+    }
+    const error = await caught(() => JSON.stringify({ optimizer }));
+    expectError(error, typeError("JSON.stringify"));
+    expect(String(error)).toContain("getWeights()");
+    expect(await caught(() => structuredClone(optimizer))).toMatchObject({ name: "DataCloneError" });
+    const shown = inspect({ a: { b: { optimizer } } });
+    expect(shown).toMatch(new RegExp(`optimizer: ${className} \\{\\s+learningRate: 0.001,[^]*iterations: 0`));
   });
 
   const wrong: Record<string, [unknown, Expected]> = {

@@ -49,16 +49,40 @@ function spawnInNode(load: Load, assignment: Assignment, handlers: Handlers): Te
   return () => worker.terminate();
 }
 
+/** Under Trusted Types a page lists the policies that may say what is run. This is the name of the package's. */
+const POLICY = "fused-adam";
+const REMEDY = `(a content security policy needs worker-src blob:, and under Trusted Types: trusted-types ${POLICY})`;
+
+interface TrustedTypePolicyFactory {
+  createPolicy(
+    name: string,
+    rules: { createScriptURL(): string },
+  ): {
+    createScriptURL(input: string): unknown;
+  };
+}
+
 let url: string | undefined;
-const REMEDY = "(a content security policy needs worker-src blob:)";
 
 function createOnWeb(): Worker {
-  url ??= URL.createObjectURL(new Blob([WORKER], { type: "text/javascript" }));
+  url ??= trusted(URL.createObjectURL(new Blob([WORKER], { type: "text/javascript" })));
   try {
     return new Worker(url, { name: "fused-adam" });
   } catch (cause) {
-    // WebKit, for a policy; other browsers send the worker an event.
+    // WebKit, for a policy, and all under Trusted Types; otherwise browsers send the worker an event.
     throw new Error(`${String(cause)} ${REMEDY}`, { cause });
+  }
+}
+
+/** The URL as `new Worker` takes it under Trusted Types, too: made by a policy that knows no other. */
+function trusted(script: string): string {
+  const { trustedTypes } = globalThis as { trustedTypes?: TrustedTypePolicyFactory };
+  try {
+    const policy = trustedTypes?.createPolicy(POLICY, { createScriptURL: () => script });
+    return (policy?.createScriptURL(script) as string | undefined) ?? script;
+  } catch {
+    // The page does not list the policy. It may not ask for one either, or have a default one: `new Worker` will tell.
+    return script;
   }
 }
 

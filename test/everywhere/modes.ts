@@ -72,6 +72,7 @@ const policy = (...directives: string[]) => ({
 });
 const COMPILE = "script-src 'self' 'wasm-unsafe-eval'";
 const BLOBS = "worker-src 'self' blob:";
+const TRUSTED = "require-trusted-types-for 'script'";
 
 export const PAGE_MODES: readonly Mode[] = [
   { ...MAIN, name: "main", headers: ISOLATION },
@@ -88,4 +89,17 @@ export const PAGE_MODES: readonly Mode[] = [
     headers: policy(COMPILE),
     files: ABOUT_WORKERS,
   })),
+  {
+    ...MAIN,
+    name: "main, Trusted Types",
+    headers: policy(COMPILE, BLOBS, TRUSTED, "trusted-types fused-adam test"),
+    files: ABOUT_WORKERS,
+  },
+  {
+    ...MAIN,
+    name: "main, Trusted Types forbid the package's policy",
+    blobWorkers: false,
+    headers: policy(COMPILE, BLOBS, TRUSTED, "trusted-types other"),
+    files: ABOUT_WORKERS,
+  },
 ];

@@ -30,6 +30,7 @@ const TESTED: Record<string, string> = {
   "service-worker": "test/project/isolation.test.ts",
   register: "test/project/isolation.test.ts",
   csp: "test/project/isolation.test.ts",
+  "trusted-types": "test/project/isolation.test.ts",
   "module-page": "test/project/pages.test.ts",
   "script-page": "test/project/pages.test.ts",
   "disco-v3": "test/project/disco.test.ts",

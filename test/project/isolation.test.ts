@@ -1,6 +1,6 @@
 /** The recipes of docs/threads.md for cross-origin isolation, in the servers and the browser they are for. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createServer as createVite, preview } from "vite";
 import { describe, expect, it } from "vitest";
@@ -8,6 +8,7 @@ import { noChromium } from "../support/chromium.js";
 import { unless } from "../support/host.js";
 import { recipe } from "../support/markdown.js";
 import { stage } from "../support/pages.js";
+import { root } from "../support/root.js";
 import { scratchInPackage } from "../support/scratch.js";
 import { type Answer, listen } from "../support/site.js";
 
@@ -130,6 +131,10 @@ describe("Chromium", unless(noChromium), () => {
     .split(/: (.*)/) as [string, string];
   const strict = policy.replace(" 'wasm-unsafe-eval'", "").replace(" blob:", "");
   const html = "<!doctype html>";
+  const isolated = (policy: string): Answer => ({
+    body: html,
+    headers: { ...Object.fromEntries(HEADERS), [csp]: policy },
+  });
   const answers: Record<string, Answer> = {
     "/with": { body: html, headers: Object.fromEntries(HEADERS) },
     "/without": { body: html },
@@ -138,6 +143,11 @@ describe("Chromium", unless(noChromium), () => {
     "/": { body: `${html}<script type="module" src="register.js"></script>` },
     "/open": { body: html, headers: { [csp]: policy } },
     "/strict": { body: html, headers: { [csp]: strict } },
+    "/trusted": isolated(of("trusted-types").trim().split(": ")[1]!),
+    "/untrusted": isolated("require-trusted-types-for 'script'; trusted-types another"),
+    "/twice": isolated("require-trusted-types-for 'script'; trusted-types fused-adam 'allow-duplicates'"),
+    "/fused-adam.js": { body: readFileSync(join(root, "dist/browser/fused-adam.mjs")) },
+    "/copy.js": { body: readFileSync(join(root, "dist/browser/fused-adam.mjs")) },
   };
   const asked: string[] = [];
   const site = stage(async () => (path) => {
@@ -192,6 +202,32 @@ describe("Chromium", unless(noChromium), () => {
       [true, true],
       [false, false],
     ]);
+    await page.close();
+  });
+
+  it("under Trusted Types two threads where the page lists the policy, and one after one warning where it does not", async () => {
+    const page = await site.browser.newPage();
+    const warnings: string[] = [];
+    page.on("console", (message) => void (message.type() === "warning" && warnings.push(message.text())));
+    const threads = `(async () => {
+      const all = [];
+      for (const path of ["/fused-adam.js", "/copy.js"]) {
+        const { AdamW } = await import(path);
+        const optimizer = await AdamW.create({ w: { shape: [100_000] } }, { threads: 2 });
+        await optimizer.stepAsync();
+        all.push(optimizer.threads);
+      }
+      return all;
+    })()`;
+    const warning = expect.stringMatching(/^fused-adam: .*trusted-types fused-adam/);
+    for (const [path, counts, said] of [
+      ["/trusted", [2, 1], [warning]],
+      ["/untrusted", [1, 1], [warning, warning]],
+      ["/twice", [2, 2], []],
+    ] as const) {
+      await page.goto(site.url + path);
+      expect([await page.evaluate(threads), warnings.splice(0)], path).toEqual([counts, said]);
+    }
     await page.close();
   });
 });

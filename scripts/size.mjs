@@ -7,14 +7,14 @@ import { build } from "esbuild";
 const LOADER = "@assemblyscript/loader";
 /** A row for every entry point; with the core where it is used together with it. */
 const BUDGETS = [
-  { entries: ["."], without: [LOADER], kilobytes: 15.8 },
-  { entries: ["."], kilobytes: 17.6 },
+  { entries: ["."], without: [LOADER], kilobytes: 15.85 },
+  { entries: ["."], kilobytes: 17.7 },
   { entries: ["./schedules"], kilobytes: 3 },
   { entries: [".", "./checkpoint"], without: [LOADER], kilobytes: 21.5 },
   { entries: ["./safetensors"], without: [LOADER], kilobytes: 5.2 },
-  { entries: [".", "./node"], without: [LOADER], kilobytes: 21.2 },
-  { entries: [".", "./tfjs"], without: [LOADER], kilobytes: 27.6 },
-  { entries: [".", "./jax"], without: [LOADER], kilobytes: 19.8 },
+  { entries: [".", "./node"], without: [LOADER], kilobytes: 21.9 },
+  { entries: [".", "./tfjs"], without: [LOADER], kilobytes: 27.7 },
+  { entries: [".", "./jax"], without: [LOADER], kilobytes: 19.85 },
   { entries: ["."], unused: true, kilobytes: 0.05 },
 ];
 /** What the core loads when it is asked for, by its file. */

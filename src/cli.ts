@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { visible } from "./checks/errors.js";
 import { inspect } from "./files/inspect.js";
 import { VERSION } from "./generated/version.js";
 
@@ -38,7 +39,7 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 function misused(label: string, expected: string, got = "nothing"): number {
-  console.error(`"${label}": expected ${expected}, got ${got}\n\n${USAGE}`);
+  console.error(`"${label}": expected ${expected}, got ${visible(got)}\n\n${USAGE}`);
   return 2;
 }
 

@@ -6,14 +6,13 @@
 import { fileURLToPath } from "node:url";
 import { DIGITS_AT, hashAround } from "./checkpoint/format.js";
 import { checkCheckpoint } from "./checkpoint/load.js";
-import { headerEnd, PREFIX } from "./checkpoint/safetensors.js";
-import { allocate, exclusively, type Plan, planCheckpoint } from "./checkpoint/save.js";
+import { exclusively, type Plan, planCheckpoint } from "./checkpoint/save.js";
 import type { CheckpointOptions } from "./checkpoint.js";
 import { fail, failType, show } from "./checks/errors.js";
 import { isRecord } from "./checks/values.js";
 import { type Append, replaceFile } from "./files/atomicFile.js";
 import { failFile, inFile } from "./files/fileErrors.js";
-import { withFile } from "./files/readFile.js";
+import { readCheckpoint } from "./files/readCheckpoint.js";
 import type { Optimizer } from "./optimizer/optimizer.js";
 
 export type { CheckpointOptions } from "./checkpoint.js";
@@ -65,14 +64,7 @@ export async function saveCheckpointFile(
 export async function loadCheckpointFile(path: string | URL, optimizer: Optimizer): Promise<void> {
   const source = checkPath(path);
   exclusively(optimizer, () => {});
-  const bytes = await withFile(source, async (length, read) => {
-    const start = new Uint8Array(Math.min(PREFIX, length));
-    await read(start, 0);
-    inFile(source, () => headerEnd(start, length));
-    const whole = allocate(source, length);
-    await read(whole, 0);
-    return whole;
-  });
+  const bytes = await readCheckpoint(source);
   exclusively(optimizer, (groups, whole) => {
     inFile(source, () => checkCheckpoint(groups, bytes))();
     whole.restore();

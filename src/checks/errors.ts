@@ -104,7 +104,7 @@ export function failMismatch(label: string, expected: string, got: string): neve
 
 /** Characters of a text, a label and dimensions of a shape that a message shows: what comes from a file may be as long as the file. */
 const LONGEST = 60;
-const LONGEST_LABEL = 300;
+export const LONGEST_LABEL = 300;
 const LONGEST_SHAPE = 16;
 const MOST_NAMES = 6;
 
@@ -126,14 +126,19 @@ export function show(value: unknown): string {
   }
 }
 
+/** Text from elsewhere. What could control a terminal is escaped, or turn around the order of characters, or has no meaning that is known here. */
+export function visible(text: string): string {
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (char) => `\\u${char.codePointAt(0)!.toString(16).padStart(4, "0")}`);
+}
+
 /** A text in quotes. */
 export function quote(text: string, longest = LONGEST): string {
-  return JSON.stringify(brief(text, longest));
+  return visible(JSON.stringify(brief(text, longest)));
 }
 
 /** Names as a message lists them: the first few. */
 export function showNames(names: Iterable<string>): string {
-  const all = Array.from(names, (name) => brief(name, LONGEST));
+  const all = Array.from(names, (name) => visible(brief(name)));
   if (all.length === 0) return "none";
   const rest = all.length - MOST_NAMES;
   return rest > 0 ? `${all.slice(0, MOST_NAMES).join(", ")} and ${rest} more` : all.join(", ");
@@ -143,7 +148,7 @@ export function showShape(shape: readonly number[]): string {
   return `[${shape.slice(0, LONGEST_SHAPE).join(", ")}${shape.length > LONGEST_SHAPE ? ", …" : ""}]`;
 }
 
-function brief(text: string, longest = LONGEST): string {
+export function brief(text: string, longest = LONGEST): string {
   return text.length > longest ? `${text.slice(0, longest)}…` : text;
 }
 

@@ -1,7 +1,11 @@
-import { randomUUID } from "node:crypto";
+import { randomBytes } from "node:crypto";
+import type { Stats } from "node:fs";
 // The default export, so that tests can replace its functions.
-import fs from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import fs, { type FileHandle } from "node:fs/promises";
+import { dirname, isAbsolute, sep } from "node:path";
+import { fail } from "../checks/errors.js";
+import { warnOnce } from "../checks/warn.js";
+import { checkIsFile, codeOf } from "./fileErrors.js";
 
 /** Appends bytes to a file; they may be reused once its promise has resolved. */
 export type Append = (bytes: Uint8Array) => Promise<void>;
@@ -9,50 +13,138 @@ export type Append = (bytes: Uint8Array) => Promise<void>;
 /**
  * Replaces the file at `path`, or makes it: after a crash at any point the path has the whole old or the whole new file. A
  * temporary file beside it is written, flushed to disk and renamed over it, and the folder flushed. Its name is new every time, so
- * that one left behind by a crash does not block the next save. It is removed if anything fails.
+ * that one left behind by a crash does not block the next save. It is removed if anything fails. After the rename nothing fails any more.
  */
 export async function replaceFile(path: string, write: (append: Append) => Promise<void>): Promise<void> {
-  const target = await resolveLinks(path);
+  const { target, old } = await findTarget(path);
   const folder = dirname(target);
-  const temporary = join(folder, `.${basename(target)}.${randomUUID()}.tmp`);
-  const file = await fs.open(temporary, "wx");
+  // By `sep`, not by `join`, which takes "link/.." for nothing. Short, because the target's name may be as long as names can be.
+  const temporary = `${folder}${sep}.fused-adam.${randomBytes(8).toString("hex")}.tmp`;
+  const file = await fs.open(temporary, "wx", old && modeAtFirst(old));
   try {
     try {
+      if (old !== undefined) await makeLike(old, file);
       await write(async (bytes) => {
         for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten;
       });
-      await file.sync();
+      await flush(file);
     } finally {
       await file.close();
     }
-    await fs.rename(temporary, target);
+    await rename(temporary, target);
   } catch (error) {
     await fs.rm(temporary, { force: true }).catch(() => {});
     throw error;
   }
-  await syncFolder(folder);
+  await flushFolder(folder);
 }
 
-/** The target of a symbolic link, so that the target is replaced and not the link. */
-async function resolveLinks(path: string): Promise<string> {
+/** The file that a path stands for, and what it is; undefined if there is none yet. Links are followed, also to where nothing is. */
+async function findTarget(path: string): Promise<{ target: string; old: Stats | undefined }> {
+  const old = await ifThere(fs.stat(path));
+  if (old !== undefined) {
+    checkIsFile(path, old);
+    await checkWritable(path, old);
+  }
+  let target = path;
+  // A loop is an error of `stat`: links end somewhere.
+  while ((await ifThere(fs.lstat(target)))?.isSymbolicLink()) {
+    const link = await fs.readlink(target);
+    target = isAbsolute(link) ? link : `${dirname(target)}${sep}${link}`;
+  }
+  return { target, old };
+}
+
+async function ifThere<T>(result: Promise<T>): Promise<T | undefined> {
   try {
-    return await fs.realpath(path);
+    return await result;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return path;
+    if (codeOf(error) === "ENOENT") return undefined;
     throw error;
   }
 }
 
-/** Makes the rename durable. Windows has no such call, and some file systems refuse it. */
-async function syncFolder(path: string): Promise<void> {
-  if (process.platform === "win32") return;
-  const folder = await fs.open(path, "r");
+/** A rename asks only whether the folder may be written to. Who made a file read-only means the file; root has to ask for its mode. */
+async function checkWritable(path: string, { mode }: Stats): Promise<void> {
+  if ((mode & 0o222) === 0) {
+    const got = `one that is read-only (mode ${(mode & 0o777).toString(8)})`;
+    fail(Error, "ERR_FILE", path, "a file that can be written", got);
+  }
+  await fs.access(path, fs.constants.W_OK);
+}
+
+const PERMISSIONS = 0o7777;
+
+/** At no time may more people read the new file than the old one: not even while it has another owner. */
+function modeAtFirst({ mode, uid, gid }: Stats): number {
+  const { geteuid, getegid } = process;
+  const isOurs = geteuid === undefined || (geteuid() === uid && getegid?.() === gid);
+  return mode & (isOurs ? 0o777 : 0o700);
+}
+
+/** Gives a new file the mode of the old one, its group where we are in it, and its owner where we are root. */
+async function makeLike(old: Stats, file: FileHandle): Promise<void> {
+  const now = await file.stat();
+  const owner = process.geteuid?.() === 0 ? old.uid : now.uid;
   try {
-    await folder.sync();
+    if (now.uid !== owner || now.gid !== old.gid) await file.chown(owner, old.gid);
+  } catch {
+    // What we may not give away stays ours, as every file that we make.
+  }
+  try {
+    if (((now.mode ^ old.mode) & PERMISSIONS) !== 0) await file.chmod(old.mode & PERMISSIONS);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== "EINVAL" && code !== "ENOTSUP") throw error;
-  } finally {
-    await folder.close();
+    warnOnce(
+      "a file that replaces another can be read by fewer people here: its mode cannot be set",
+      `(${codeOf(error)})`,
+    );
+  }
+}
+
+const NO_FLUSH =
+  "files are written and replaced, but cannot be flushed to disk here: the last one may be lost if the power fails";
+/** What is said where there is no fsync: by file systems, and by Node's `--permission`. All else is about this file. */
+const UNAVAILABLE: ReadonlySet<unknown> = new Set(
+  "EPERM EACCES EINVAL ENOSYS ENOTSUP EOPNOTSUPP ERR_ACCESS_DENIED ERR_METHOD_NOT_IMPLEMENTED".split(" "),
+);
+
+async function flush(file: FileHandle): Promise<void> {
+  try {
+    await file.sync();
+  } catch (error) {
+    if (!UNAVAILABLE.has(codeOf(error))) throw error;
+    warnOnce(NO_FLUSH, `(${codeOf(error)})`);
+  }
+}
+
+/** Makes the rename durable. The new file is in its place already, so whatever goes wrong is no error. Windows has no such call. */
+async function flushFolder(path: string): Promise<void> {
+  if (process.platform === "win32") return;
+  try {
+    const folder = await fs.open(path, "r");
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
+  } catch (error) {
+    warnOnce(NO_FLUSH, `(${codeOf(error)})`);
+  }
+}
+
+/** What Windows says while another program, a virus scanner mostly, holds a file; and how long we wait for it to end, in milliseconds. */
+const HELD: ReadonlySet<unknown> = new Set(["EPERM", "EACCES", "EBUSY"]);
+const PATIENCE = 10_000;
+const LONGEST_PAUSE = 500;
+
+async function rename(from: string, to: string): Promise<void> {
+  for (let waited = 0, pause = 10; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
+    try {
+      return await fs.rename(from, to);
+    } catch (error) {
+      if (process.platform !== "win32" || !HELD.has(codeOf(error)) || waited >= PATIENCE) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    waited += pause;
   }
 }

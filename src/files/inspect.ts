@@ -1,11 +1,17 @@
 import { elementReader } from "../checkpoint/elements.js";
 import { checksumOf, hashAround, isCheckpoint, readMetadata } from "../checkpoint/format.js";
-import { type Header, headerEnd, PREFIX, parseHeader } from "../checkpoint/safetensors.js";
+import { type Header, parseHeader } from "../checkpoint/safetensors.js";
+import { visible } from "../checks/errors.js";
 import { inFile } from "./fileErrors.js";
-import { withFile } from "./readFile.js";
+import { readStart } from "./readCheckpoint.js";
+import { type Read, withFile } from "./readFile.js";
 
 /** Bytes that are read at a time. */
 const CHUNK = 1 << 20;
+/** Bytes of the largest element. */
+const ALIGNMENT = 8;
+/** Columns are padded up to this many characters; a longer cell, of which a file has as many as it wants, moves its own row only. */
+const WIDEST = 100;
 
 /** Types of which a norm says something. */
 const FLOATS = /^B?F/;
@@ -24,31 +30,27 @@ export interface Inspection {
  */
 export async function inspect(path: string): Promise<Inspection> {
   return withFile(path, async (length, read) => {
-    const prefix = new Uint8Array(Math.min(PREFIX, length));
-    await read(prefix, 0);
-    const start = new Uint8Array(inFile(path, () => headerEnd(prefix, length)));
-    await read(start, 0);
+    const start = await readStart(path, length, read);
     const header = inFile(path, () => parseHeader(start, length));
+    const about = isCheckpoint(header) ? inFile(path, () => aboutCheckpoint(header)) : aboutMetadata(header);
     const checksum = inFile(path, () => (isCheckpoint(header) ? checksumOf(header, start) : undefined));
     const hash = checksum && hashAround(checksum.at, start);
-    const chunk = new Uint8Array(CHUNK);
+    const window = windowOn(length, read);
     const norms: string[] = [];
-    for (const entry of header.tensors.values()) {
-      const floats = FLOATS.test(entry.dtype) ? elementReader(entry.dtype) : undefined;
+    for (const { dtype, start, end } of header.tensors.values()) {
+      const floats = FLOATS.test(dtype) ? elementReader(dtype) : undefined;
       let sum = 0;
-      for (let at = entry.start; at < entry.end; at += CHUNK) {
-        const piece = chunk.subarray(0, Math.min(CHUNK, entry.end - at));
-        await read(piece, at);
+      for (let at = start; at < end; at += CHUNK) {
+        const piece = await window(at, Math.min(CHUNK, end - at));
         hash?.update(piece);
-        if (floats !== undefined) for (const value of floats(piece)) sum += value * value;
+        if (floats !== undefined) sum += sumOfSquares(floats(piece));
       }
       norms.push(floats === undefined ? "" : Math.sqrt(sum).toPrecision(6));
     }
     const computed = hash?.digest();
     const intact = checksum && checksum.digits === computed;
-    const about = isCheckpoint(header) ? inFile(path, () => aboutCheckpoint(header)) : aboutMetadata(header);
     const lines = [
-      `${path}: ${length} bytes, ${header.tensors.size} tensors`,
+      `${visible(path)}: ${length} bytes, ${header.tensors.size} tensors`,
       checksum === undefined
         ? "no checksum"
         : `checksum xxh32:${checksum.digits} ${intact ? "holds" : `does not hold: the content's is xxh32:${computed}`}`,
@@ -60,11 +62,31 @@ export async function inspect(path: string): Promise<Inspection> {
   });
 }
 
+/** Reads pieces that follow each other, however small they are, by a chunk at a time. A piece is valid until the next, and aligned. */
+function windowOn(length: number, read: Read): (at: number, size: number) => Promise<Uint8Array<ArrayBuffer>> {
+  const chunk = new Uint8Array(CHUNK);
+  let [from, to] = [0, 0];
+  return async (at, size) => {
+    if (at + size > to) {
+      [from, to] = [at, Math.min(at + CHUNK, length)];
+      await read(chunk.subarray(0, to - from), from);
+    }
+    const piece = chunk.subarray(at - from, at - from + size);
+    return piece.byteOffset % ALIGNMENT === 0 ? piece : piece.slice();
+  };
+}
+
+function sumOfSquares(values: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]! ** 2;
+  return sum;
+}
+
 function aboutCheckpoint(header: Header): string[] {
   const { steps, groups, kernel } = readMetadata(header);
   const hasParams = [...steps.keys()].some((name) => header.tensors.has(name));
   return [
-    `fused-adam checkpoint, version ${header.metadata.get("version")}, kernel ${kernel ?? "not recorded"}`,
+    `fused-adam checkpoint, version ${visible(header.metadata.get("version")!)}, kernel ${kernel ?? "not recorded"}`,
     `parameters: ${hasParams ? "included" : "not included"}`,
     ...groups.flatMap(({ params = [], ...hyper }, i) => [
       "",
@@ -82,23 +104,20 @@ function aboutMetadata({ metadata }: Header): string[] {
 
 function table({ tensors }: Header, norms: readonly string[]): string[] {
   const rows = [["tensor", "type", "shape", "norm"]];
-  for (const [name, { dtype, shape }] of tensors) rows.push([visible(name), dtype, `[${shape.join(", ")}]`, ""]);
-  norms.forEach((norm, i) => {
-    rows[i + 1]![3] = norm;
-  });
-  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
+  for (const [name, { dtype, shape }] of tensors) {
+    rows.push([visible(name), dtype, `[${shape.join(", ")}]`, norms[rows.length - 1]!]);
+  }
+  const widths = [0, 0, 0];
+  for (const row of rows) {
+    widths.forEach((width, i) => {
+      const { length } = row[i]!;
+      if (length > width && length <= WIDEST) widths[i] = length;
+    });
+  }
   return rows.map((row) =>
     row
       .map((cell, i) => cell.padEnd(widths[i] ?? 0))
       .join("  ")
       .trimEnd(),
-  );
-}
-
-/** Text from a file, with every character escaped that could control a terminal. */
-function visible(text: string): string {
-  return text.replace(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }

@@ -1,25 +1,27 @@
 import fs, { type FileHandle } from "node:fs/promises";
 import { fail } from "../checks/errors.js";
-import { failFile } from "./fileErrors.js";
+import { checkIsFile, failFile } from "./fileErrors.js";
 
 /** Bytes per read: a single one ends at 2 GiB. */
 const MOST = 1 << 30;
 
+/** Reads from an offset until `bytes` are full. */
+export type Read = (bytes: Uint8Array<ArrayBuffer>, offset: number) => Promise<void>;
+
 /**
- * Opens a file, hands over its length and a function that reads from an offset until `bytes` are full, and closes it.
+ * Opens a file, hands over its length and how to read from it, and closes it.
  *
  * @throws (rejects with) Error `ERR_FILE` naming the path
  */
-export async function withFile<T>(
-  path: string,
-  run: (length: number, read: (bytes: Uint8Array<ArrayBuffer>, offset: number) => Promise<void>) => Promise<T>,
-): Promise<T> {
+export async function withFile<T>(path: string, run: (length: number, read: Read) => Promise<T>): Promise<T> {
   let file: FileHandle | undefined;
   try {
-    file = await fs.open(path, "r");
+    // Before it is opened: a named pipe is not open until somebody writes to it.
+    checkIsFile(path, await fs.stat(path));
+    file = await fs.open(path, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0));
     const stat = await file.stat();
-    if (!stat.isFile()) fail(Error, "ERR_FILE", path, "a file", stat.isDirectory() ? "a folder" : "something else");
-    const read = async (bytes: Uint8Array<ArrayBuffer>, offset: number) => {
+    checkIsFile(path, stat);
+    const read: Read = async (bytes, offset) => {
       for (let at = 0; at < bytes.length; ) {
         const { bytesRead } = await file!.read(bytes, at, Math.min(bytes.length - at, MOST), offset + at);
         if (bytesRead === 0)

@@ -190,6 +190,7 @@ describe("errors name the path and keep their cause", () => {
         [null, "null"],
         ["gone", "gone"],
       ];
+      await saveCheckpointFile(path, tiny());
       for (const [cause, got] of thrown) {
         vi.spyOn(fs, "open").mockRejectedValue(cause);
         const error = await rejection(call(path, tiny()));

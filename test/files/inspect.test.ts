@@ -5,7 +5,7 @@ import { encodeCheckpoint } from "fused-adam/checkpoint";
 import { expect, test } from "vitest";
 import { byteLength, DTYPE_BITS } from "../../src/checkpoint/safetensors.js";
 import { fileOf, stepped, tiny } from "../checkpoint/support.js";
-import { fileUnless, notBuilt } from "../support/host.js";
+import { fileUnless, noNodeOptions, notBuilt, unless } from "../support/host.js";
 import { root } from "../support/root.js";
 import { scratch } from "../support/scratch.js";
 
@@ -15,8 +15,13 @@ const { bin } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 const folder = scratch();
 
 function run(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, bin["fused-adam"]), ...args], {
+  return runWith([], ...args);
+}
+
+function runWith(flags: readonly string[], ...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...flags, join(root, bin["fused-adam"]), ...args], {
     encoding: "utf8",
+    maxBuffer: 1 << 28,
   });
   return { status, stdout, stderr };
 }
@@ -108,6 +113,114 @@ test("a tensor of several megabytes", () => {
   const { stdout } = inspect("large", fileOf({ x: entry }, new Uint8Array(data.buffer)));
   expect(stdout).toContain((2 * Math.sqrt(data.length)).toPrecision(6));
 });
+
+test("tensors that begin anywhere, and reach over what is read at a time", () => {
+  // 3 bytes, then doubles: none is aligned. Between them thousands of tensors of a few bytes each.
+  const parts: [string, string, Uint8Array][] = [["odd", "U8", Uint8Array.of(1, 2, 3)]];
+  const doubles = (length: number, value: number) => new Uint8Array(new Float64Array(length).fill(value).buffer);
+  parts.push(["first", "F64", doubles(200_000, 3)]);
+  for (let i = 0; i < 5000; i++) parts.push([`s${i}`, "F32", new Uint8Array(Float32Array.of(i, 0, 0).buffer)]);
+  parts.push(["last", "F64", doubles(300_001, 2)]);
+  let end = 0;
+  const entries = parts.map(([name, dtype, { length }]) => {
+    const size = byteLength(name, dtype, [1]);
+    end += length;
+    return [name, { dtype, shape: [length / size], data_offsets: [end - length, end] }];
+  });
+  const { stdout } = inspect(
+    "odd",
+    fileOf(Object.fromEntries(entries), Buffer.concat(parts.map(([, , data]) => data))),
+  );
+  const norms = new Map(stdout.split("\n").map((line) => [line.split(" ")[0], line.split(/ {2,}/).at(-1)]));
+  expect(norms.get("first")).toBe((3 * Math.sqrt(200_000)).toPrecision(6));
+  expect(norms.get("last")).toBe((2 * Math.sqrt(300_001)).toPrecision(6));
+  for (let i = 0; i < 5000; i++) expect(norms.get(`s${i}`)).toBe(i.toPrecision(6));
+});
+
+const small = unless(noNodeOptions);
+
+test("200,000 tensors: each has its line", () => {
+  const count = 200_000;
+  const entries = Array.from({ length: count }, (_, i) => [`t${i}`, { dtype: "U8", shape: [0], data_offsets: [0, 0] }]);
+  const { stdout, status } = inspect("many", fileOf(Object.fromEntries(entries)));
+  const lines = stdout.trimEnd().split("\n");
+  expect([status, lines.length]).toEqual([0, count + 4]);
+  expect(lines.at(-1)).toMatch(/^t199999 +U8 +\[0\]$/);
+});
+
+test("a hostile header of 1.3 MB takes no more than a small multiple of it", small, () => {
+  // One cell of each column is as wide as half the header, and there are thousands of rows to pad to it.
+  const zero = (dtype: string, ...shape: number[]) => ({ dtype, shape, data_offsets: [0, 0] });
+  const rows = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [i, zero("F32", 0)]));
+  const header = { ...rows, ["x".repeat(400_000)]: zero("F32", 0), wide: zero("F32", ...new Uint8Array(100_000)) };
+  writeFileSync(join(folder, "hostile"), fileOf(header));
+  const { stdout, status } = runWith(["--max-old-space-size=100"], "inspect", join(folder, "hostile"));
+  expect(status).toBe(0);
+  expect(stdout.length).toBeLessThan(3_000_000);
+  expect(stdout).toContain("x".repeat(400_000));
+});
+
+test("nothing from a file or from a command reaches the terminal as a control character", () => {
+  // Escape and the like, C1's control sequence introducer, DEL, what turns the order of characters around, separators of lines.
+  const name = "a\u001b[2J\u009b31m\u007f\u202e\u2066\u2028\u200b\u{e0001}b";
+  const escaped = String.raw`a\u001b[2J\u009b31m\u007f\u202e\u2066\u2028\u200b\ue0001b`;
+  const clean = /^[ -~\n]*$/;
+  const entry = { dtype: "F32", shape: [1], data_offsets: [0, 4] };
+  const data = new Uint8Array(4);
+  const listed = inspect("listed", fileOf({ __metadata__: { [name]: name }, [name]: entry }, data));
+  expect(listed.stdout).toContain(`\n${escaped}: ${escaped}\n`);
+  expect(listed.stdout).toMatch(clean);
+  const bad = [
+    { [name]: { ...entry, data_offsets: [4, 8] } },
+    { [name]: { ...entry, dtype: name } },
+    { [name]: { ...entry, [name]: 0 } },
+    { [name]: name },
+    { __metadata__: { [name]: 1 } },
+    { __metadata__: { format: "fused-adam", version: name, steps: "{}", param_groups: "[]" }, x: entry },
+    { __metadata__: { format: "fused-adam", version: "1", steps: `{${name}`, param_groups: "[]" }, x: entry },
+    { __metadata__: { format: "fused-adam", version: "1", steps: "{}", param_groups: "[]", [name]: "" }, x: entry },
+    { __metadata__: { format: "fused-adam", version: "1", steps: "{}", param_groups: "[]", checksum: name }, x: entry },
+  ];
+  for (const [i, header] of bad.entries()) {
+    const { stderr, stdout, status } = inspect("bad", fileOf(header, data));
+    expect([status, stdout], String(i)).toEqual([1, ""]);
+    expect(stderr, String(i)).toMatch(clean);
+    expect(stderr.length, String(i)).toBeLessThan(2000);
+  }
+  expect(inspect(name, fileOf({ x: entry }, data)).stdout).toContain(`${escaped}: `);
+  for (const args of [[name], ["inspect", "missing", name], ["inspect", `-${name}`], ["inspect", name]]) {
+    expect(run(...args).stderr).toMatch(clean);
+  }
+});
+
+test("a type that is not known is listed with the rest", () => {
+  const header = {
+    w: { dtype: "F32", shape: [1], data_offsets: [0, 4] },
+    later: { dtype: "F8_E4M3FNX", shape: [3], data_offsets: [4, 7] },
+    wider: { dtype: "I128", shape: [2], data_offsets: [7, 39] },
+  };
+  const data = new Uint8Array(39);
+  data.set(new Uint8Array(Float32Array.of(-2).buffer));
+  const { stdout, status } = inspect("later", fileOf(header, data));
+  expect(status).toBe(0);
+  expect(stdout.trimEnd().split("\n").slice(3)).toEqual([
+    "tensor  type        shape  norm",
+    "w       F32         [1]    2.00000",
+    "later   F8_E4M3FNX  [3]",
+    "wider   I128        [2]",
+  ]);
+});
+
+test(
+  "a named pipe, to which nobody writes, is refused",
+  unless(process.platform === "win32" && "Windows has others"),
+  () => {
+    const pipe = join(folder, "pipe");
+    spawnSync("mkfifo", [pipe]);
+    const { status, stderr } = run("inspect", pipe);
+    expect([status, stderr]).toEqual([1, `"${pipe}": expected a file, got a named pipe\n`]);
+  },
+);
 
 test("errors are one line, and the exit code says so", () => {
   const good = encodeCheckpoint(tiny());

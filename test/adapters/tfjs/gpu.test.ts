@@ -572,4 +572,23 @@ describe("in Chromium", unless(noChromium), () => {
     expect(seen.half).toEqual([[-1, -1], false]);
     expect(seen.warnings).toBe(1);
   });
+
+  it("after all of this, refusals included: both devices compute and train", async () => {
+    const seen = await call(async ({ tf, make }) => {
+      const values: number[][] = [];
+      for (const backend of ["webgl", "webgpu"]) {
+        await tf.setBackend(backend);
+        const variable = tf.tidy(() => tf.variable(tf.zeros([2, 2])));
+        const optimizer = make.adamw(tf, { lr: 1, weightDecay: 0, betas: [0, 0], eps: 0, skipNonFinite: true });
+        optimizer.applyGradients([{ name: variable.name, tensor: tf.ones([2, 2]) }]);
+        values.push([...(await tf.matMul(variable, tf.ones([2, 2])).data())]);
+        optimizer.dispose();
+      }
+      return values;
+    });
+    expect(seen).toEqual([
+      [-2, -2, -2, -2],
+      [-2, -2, -2, -2],
+    ]);
+  });
 });

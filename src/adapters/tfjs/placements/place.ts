@@ -18,7 +18,10 @@ export function staysOnDevice(tf: Tf, { gpu }: Settings): boolean {
   return gpu === "auto" && (isWebGpu(backend) || isWebGl(tf, backend));
 }
 
-/** The best that the backend of the moment allows: on its device, on its own memory, on ours, or by copying. */
+/**
+ * The best that the backend of the moment allows: on its device, on its own memory, on ours, or by copying. The code of all of them is
+ * there from the start. A step is synchronous: it could not wait for a module, and what trains on meanwhile would see old values.
+ */
 export function place(tf: Tf, settings: Settings, slots: readonly Slot[], known: Known): Placement {
   const backend = tf.backend();
   checkDevice(tf.getBackend(), backend);

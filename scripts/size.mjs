@@ -9,15 +9,15 @@ const LOADER = "@assemblyscript/loader";
 const GPU = "./gpu/web*";
 /** A row for every entry point; with the core where it is used together with it. */
 const BUDGETS = [
-  { entries: ["."], without: [LOADER], kilobytes: 15.85 },
-  { entries: ["."], kilobytes: 17.7 },
+  { entries: ["."], without: [LOADER], kilobytes: 16.2 },
+  { entries: ["."], kilobytes: 18 },
   { entries: ["./schedules"], kilobytes: 3 },
-  { entries: [".", "./checkpoint"], without: [LOADER], kilobytes: 21.5 },
+  { entries: [".", "./checkpoint"], without: [LOADER], kilobytes: 22.4 },
   { entries: ["./safetensors"], without: [LOADER], kilobytes: 5.2 },
-  { entries: [".", "./node"], without: [LOADER], kilobytes: 21.9 },
-  { entries: [".", "./tfjs"], without: [LOADER], kilobytes: 27.7 },
-  { entries: [".", "./tfjs"], without: [LOADER, GPU], kilobytes: 22.6 },
-  { entries: [".", "./jax"], without: [LOADER], kilobytes: 19.85 },
+  { entries: [".", "./node"], without: [LOADER], kilobytes: 22.8 },
+  { entries: [".", "./tfjs"], without: [LOADER], kilobytes: 28.1 },
+  { entries: [".", "./tfjs"], without: [LOADER, GPU], kilobytes: 23.1 },
+  { entries: [".", "./jax"], without: [LOADER], kilobytes: 20.2 },
   { entries: ["."], unused: true, kilobytes: 0.05 },
 ];
 /** What the core loads when it is asked for, by its file. */

@@ -11,6 +11,8 @@ export type {
   KernelChoice,
   KernelKind,
   LiveGroup,
+  LoadOptions,
+  LoadReport,
   ParamGroup,
   ParamPointers,
   ParamSet,

@@ -5,17 +5,20 @@
  */
 import { fileURLToPath } from "node:url";
 import { DIGITS_AT, hashAround } from "./checkpoint/format.js";
-import { checkCheckpoint } from "./checkpoint/load.js";
+import { type CheckpointReport, checkCheckpoint } from "./checkpoint/load.js";
 import { exclusively, type Plan, planCheckpoint } from "./checkpoint/save.js";
 import type { CheckpointOptions } from "./checkpoint.js";
 import { fail, failType, show } from "./checks/errors.js";
+import type { LoadOptions } from "./checks/types.js";
 import { isRecord } from "./checks/values.js";
 import { type Append, replaceFile } from "./files/atomicFile.js";
 import { failFile, inFile } from "./files/fileErrors.js";
 import { readCheckpoint } from "./files/readCheckpoint.js";
 import type { Optimizer } from "./optimizer/optimizer.js";
+import { readLoad } from "./optimizer/stateDict.js";
 
-export type { CheckpointOptions } from "./checkpoint.js";
+export type { CheckpointOptions, CheckpointReport } from "./checkpoint.js";
+export type { LoadOptions, LoadReport } from "./checks/types.js";
 
 /** Bytes that are copied out of linear memory at a time. */
 const CHUNK = 1 << 20;
@@ -34,8 +37,8 @@ const CHUNK = 1 << 20;
  * import { loadCheckpointFile, saveCheckpointFile } from "fused-adam/node";
  *
  * const optimizer = AdamW.createSync({ w: new Float32Array([1, 2, 3]) });
- * await saveCheckpointFile("run.safetensors", optimizer, { params: true });
- * await loadCheckpointFile("run.safetensors", optimizer);
+ * await saveCheckpointFile("run.safetensors", optimizer, { metadata: { epoch: "7" } });
+ * const { metadata } = await loadCheckpointFile("run.safetensors", optimizer);
  */
 export async function saveCheckpointFile(
   path: string | URL,
@@ -61,13 +64,20 @@ export async function saveCheckpointFile(
  * @throws (rejects with) what `loadCheckpoint` throws, the path before the label; Error `ERR_FILE` naming the path, with
  * what the file system said as its `cause`
  */
-export async function loadCheckpointFile(path: string | URL, optimizer: Optimizer): Promise<void> {
+export async function loadCheckpointFile(
+  path: string | URL,
+  optimizer: Optimizer,
+  options?: LoadOptions,
+): Promise<CheckpointReport> {
   const source = checkPath(path);
+  const settings = readLoad(options);
   exclusively(optimizer, () => {});
   const bytes = await readCheckpoint(source);
-  exclusively(optimizer, (groups, whole) => {
-    inFile(source, () => checkCheckpoint(groups, bytes))();
+  return exclusively(optimizer, (groups, whole) => {
+    const { report, apply } = inFile(source, () => checkCheckpoint(groups, bytes, settings));
+    apply();
     whole.restore();
+    return report;
   });
 }
 

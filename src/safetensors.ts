@@ -3,6 +3,8 @@
  *
  * @packageDocumentation
  */
+
+import { allocate } from "./checkpoint/allocate.js";
 import { elementReader } from "./checkpoint/elements.js";
 import {
   byteLength,
@@ -12,7 +14,6 @@ import {
   type TensorEntry,
   type TensorSpec,
 } from "./checkpoint/safetensors.js";
-import { allocate } from "./checkpoint/save.js";
 import { checkFloat32Array, checkUint8Array } from "./checks/arrays.js";
 import { typedArrayName } from "./checks/builtins.js";
 import { fail, failType, show } from "./checks/errors.js";

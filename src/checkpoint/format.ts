@@ -1,5 +1,6 @@
 import { fail, quote, show } from "../checks/errors.js";
 import type { GroupState, KernelKind } from "../checks/types.js";
+import { MOMENT_KEYS } from "../memory/regions.js";
 import { Xxh32 } from "./checksum.js";
 import { JsonReader } from "./json.js";
 import type { Header } from "./safetensors.js";
@@ -11,6 +12,10 @@ export interface CheckpointInfo {
   readonly groups: readonly GroupState[];
   /** The kernel of the optimizer that was saved. */
   readonly kernel: KernelKind | undefined;
+  /** The user's own. */
+  readonly metadata: ReadonlyMap<string, string>;
+  /** Names of the user's own tensors. */
+  readonly tensors: readonly string[];
 }
 
 const FORMAT = "fused-adam";
@@ -20,7 +25,8 @@ const WITHOUT_RULE = "1";
 const KERNELS: readonly string[] = ["simd", "relaxed", "scalar"] satisfies KernelKind[];
 const REQUIRED = ["format", "version", "steps", "param_groups"];
 /** All keys there are. Another one is refused: it could be a damaged "checksum", without which nothing would be verified. */
-const KEYS = ["checksum", "kernel", ...REQUIRED];
+const KEYS = ["checksum", "kernel", ...REQUIRED, "metadata", "tensors"];
+const KEYS_WITHOUT_RULE = KEYS.slice(0, -2);
 
 const ALGORITHM = "xxh32:";
 /** Stands in for the checksum's own digits while the checksum is computed. */
@@ -28,30 +34,38 @@ const ZERO_DIGITS = new Uint8Array(8).fill(0x30);
 /** Offset of the digits in a file written here, whose first metadata entry is the checksum. */
 export const DIGITS_AT = `12345678{"__metadata__":{"checksum":"${ALGORITHM}`.length;
 
+const SUFFIXES = MOMENT_KEYS.map((key) => `.${key}`);
+
+/** Whether it is the name of a parameter's tensor, or of one that it could have. @param params their names */
+export function isReserved(params: Pick<ReadonlySet<string>, "has">, name: string): boolean {
+  return params.has(name) || SUFFIXES.some((end) => name.endsWith(end) && params.has(name.slice(0, -end.length)));
+}
+
 export function isCheckpoint(header: Header): boolean {
   return header.metadata.get("format") === FORMAT;
 }
 
 /** The metadata, with zeros in place of the checksum's digits. */
 export function writeMetadata(info: CheckpointInfo): Map<string, string> {
-  const steps = [...info.steps].map(([name, step]) => `${JSON.stringify(name)}:${step}`);
+  const object = (entries: Iterable<readonly [string, unknown]>) =>
+    `{${Array.from(entries, ([key, value]) => `${JSON.stringify(key)}:${json(value)}`)}}`;
   const metadata = new Map([
     ["checksum", `${ALGORITHM}00000000`],
     ["format", FORMAT],
     ["version", VERSION],
   ]);
   if (info.kernel !== undefined) metadata.set("kernel", info.kernel);
-  metadata.set("steps", `{${steps.join(",")}}`);
-  metadata.set("param_groups", `[${info.groups.map(writeGroup).join(",")}]`);
+  metadata.set("steps", object(info.steps));
+  metadata.set("param_groups", `[${info.groups.map((group) => object(Object.entries(group)))}]`);
+  if (info.metadata.size > 0) metadata.set("metadata", object(info.metadata));
+  if (info.tensors.length > 0) metadata.set("tensors", json(info.tensors));
   return metadata;
 }
 
-function writeGroup(group: GroupState): string {
-  const json = (value: unknown): string => {
-    if (Object.is(value, -0)) return "-0";
-    return Array.isArray(value) ? `[${value.map(json).join(",")}]` : JSON.stringify(value);
-  };
-  return `{${Object.entries(group).map(([key, value]) => `"${key}":${json(value)}`)}}`;
+/** Keeps the sign of zero. */
+function json(value: unknown): string {
+  if (Object.is(value, -0)) return "-0";
+  return Array.isArray(value) ? `[${value.map(json)}]` : JSON.stringify(value);
 }
 
 /**
@@ -69,10 +83,11 @@ export function readMetadata({ metadata }: Header): CheckpointInfo {
     );
   }
   for (const key of REQUIRED) if (!metadata.has(key)) invalid(key, "an entry in the metadata", "none");
-  for (const key of metadata.keys()) {
-    if (!KEYS.includes(key)) invalid("__metadata__", `only the keys ${KEYS.join(", ")}`, `the key ${show(key)}`);
-  }
   const [version, kernel] = ["version", "kernel"].map((key) => metadata.get(key));
+  const keys = version === WITHOUT_RULE ? KEYS_WITHOUT_RULE : KEYS;
+  for (const key of metadata.keys()) {
+    if (!keys.includes(key)) invalid("__metadata__", `only the keys ${keys.join(", ")}`, `the key ${show(key)}`);
+  }
   if (version !== VERSION && version !== WITHOUT_RULE) {
     invalid("version", `"${WITHOUT_RULE}" or "${VERSION}"`, show(version));
   }
@@ -88,7 +103,16 @@ export function readMetadata({ metadata }: Header): CheckpointInfo {
   const groupReader = new JsonReader("param_groups", metadata.get("param_groups")!);
   groupReader.array(() => groups.push(readGroup(groupReader, version === VERSION)));
   groupReader.end();
-  return { steps, groups, kernel: kernel as KernelKind | undefined };
+
+  const own = new Map<string, string>();
+  const ownReader = new JsonReader("metadata", metadata.get("metadata") ?? "{}");
+  ownReader.object((key) => own.set(key, ownReader.string()));
+  ownReader.end();
+
+  const tensorReader = new JsonReader("tensors", metadata.get("tensors") ?? "[]");
+  const tensors = readArray(tensorReader, () => tensorReader.string());
+  tensorReader.end();
+  return { steps, groups, kernel: kernel as KernelKind | undefined, metadata: own, tensors };
 }
 
 const RULE = "decoupled_weight_decay";

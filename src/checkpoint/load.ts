@@ -1,54 +1,115 @@
 import { checkFinite } from "../checks/arrays.js";
+import type { LoadSettings } from "../checks/defaults.js";
 import { fail, failMismatch, show, showShape } from "../checks/errors.js";
-import type { ParamState, StateDict } from "../checks/types.js";
-import { type ElementStorage, FLOAT32 } from "../memory/regions.js";
+import type { LoadReport, StateDict } from "../checks/types.js";
+import { type ElementStorage, FLOAT32, momentsOf } from "../memory/regions.js";
 import type { Group } from "../optimizer/group.js";
-import { checkNames, checkState } from "../optimizer/stateDict.js";
-import { checkDigits, checksumOf, hashAround, readMetadata } from "./format.js";
+import { checkNames, checkState, tensorsOf } from "../optimizer/stateDict.js";
+import { type CheckpointInfo, checkDigits, checksumOf, hashAround, isReserved, readMetadata } from "./format.js";
 import { checkTypes, type Header, parseHeader, type TensorEntry } from "./safetensors.js";
 import { checkWhole } from "./save.js";
 
-/** Checks a checkpoint, alone and against the groups, and returns the function that applies it. */
-export function checkCheckpoint(groups: readonly Group[], bytes: Uint8Array): () => void {
+/** What a checkpoint brought: what was loaded, and what the user had put in. */
+export interface CheckpointReport extends LoadReport {
+  /** As it was saved; empty if there was none. */
+  metadata: Record<string, string>;
+  /** Copies, flat and row-major; empty if there were none. */
+  tensors: Record<string, Float32Array>;
+}
+
+/** A checkpoint that has been checked, alone and against the groups. */
+export interface CheckedCheckpoint {
+  /** What `apply` takes over. */
+  readonly report: CheckpointReport;
+  apply(): void;
+}
+
+export function checkCheckpoint(
+  groups: readonly Group[],
+  bytes: Uint8Array,
+  settings: LoadSettings,
+): CheckedCheckpoint {
   checkWhole(groups);
   const header = parseHeader(bytes);
   checkTypes(header);
   const checksum = checksumOf(header, bytes);
   if (checksum !== undefined) checkDigits(hashAround(checksum.at, bytes).digest(), checksum.digits);
-  const tensors = new Tensors(header, bytes);
-  const applyState = checkState(groups, stateOf(groups, header, tensors));
-  const applyParams = checkParams(groups, tensors);
-  tensors.end();
-  return () => {
-    applyState();
-    applyParams();
+  const info = readMetadata(header);
+  const known = tensorsOf(groups);
+  const names = settings.partial ? info.groups.flatMap(({ params = [] }) => params) : [...known.keys()];
+  checkNames("steps", names, info.steps.keys());
+
+  const file = new Tensors(header, bytes);
+  const misshapen = new Set<string>();
+  /** A tensor of a parameter. Where that is another's shape here, a partial load leaves the parameter out. */
+  const take = (param: string, name: string, storage: ElementStorage) => {
+    const { shape, values } = file.take(name, storage);
+    const expected = known.get(param)?.shape ?? shape;
+    if (expected.length !== shape.length || expected.some((size, i) => size !== shape[i])) {
+      if (!settings.partial) {
+        fail(RangeError, "ERR_SHAPE_MISMATCH", name, `shape ${showShape(expected)}`, showShape(shape));
+      }
+      misshapen.add(param);
+    }
+    return values;
+  };
+  const state = stateOf(info, known, take);
+  const params = paramsOf(info, file, take);
+  const tensors = info.tensors.map((name) => {
+    if (isReserved(info.steps, name)) failMismatch("tensors", "names that no parameter uses", show(name));
+    return [name, file.take(name, FLOAT32).values.slice()] as const;
+  });
+  file.end();
+
+  const { report, apply } = checkState(groups, { state, param_groups: info.groups }, settings, misshapen);
+  return {
+    report: {
+      ...report,
+      params: params.size > 0,
+      metadata: Object.fromEntries(info.metadata),
+      tensors: Object.fromEntries(tensors),
+    },
+    apply() {
+      apply();
+      for (const name of params.size > 0 ? report.loaded : []) {
+        known.get(name)!.view("param").set(params.get(name)!);
+      }
+    },
   };
 }
+
+/** Takes one of a parameter's tensors. */
+type Take = (param: string, name: string, storage: ElementStorage) => Float32Array;
 
 /** The state in the form of a state dict, which `checkState` checks. */
-function stateOf(groups: readonly Group[], header: Header, tensors: Tensors): StateDict {
-  const { steps, groups: param_groups } = readMetadata(header);
-  checkNames("steps", groups, steps.keys());
-  const entries = groups.flatMap((group) =>
-    group.tensors.map(({ name, shape }) => {
-      const entry: ParamState = { step: steps.get(name)! } as ParamState;
-      for (const { key, storage } of group.moments) entry[key] = tensors.take(`${name}.${key}`, shape, storage);
-      return [name, entry] as const;
-    }),
-  );
+function stateOf(
+  { steps, groups }: CheckpointInfo,
+  known: ReadonlyMap<string, unknown>,
+  take: Take,
+): StateDict["state"] {
+  const amsgrad = new Set(groups.flatMap(({ amsgrad, params = [] }) => (amsgrad ? params : [])));
+  const entries = Array.from(steps, ([name, step]) => {
+    const moments = momentsOf({ amsgrad: amsgrad.has(name) });
+    const values = moments.map(({ key, storage, signed }) => {
+      const values = take(name, `${name}.${key}`, storage);
+      // Of parameters that are here, too, `checkState` does it.
+      if (!known.has(name)) checkFinite(`state.${name}.${key}`, values, signed);
+      return [key, values];
+    });
+    return [name, { step, ...Object.fromEntries(values) }];
+  });
   // `fromEntries` does not assign: a parameter may be called "__proto__".
-  return { state: Object.fromEntries(entries), param_groups: [...param_groups] };
+  return Object.fromEntries(entries);
 }
 
-/** A file has all parameters or none. */
-function checkParams(groups: readonly Group[], file: Tensors): () => void {
-  const tensors = groups.flatMap((group) => group.tensors);
-  if (!tensors.some(({ name }) => file.has(name))) return () => {};
-  const params = tensors.map((tensor) => ({ tensor, values: file.take(tensor.name, tensor.shape, FLOAT32) }));
-  for (const { tensor, values } of params) checkFinite(tensor.name, values, true);
-  return () => {
-    for (const { tensor, values } of params) tensor.view("param").set(values);
-  };
+/** A file has all parameters or none. To be called when the moments have been taken, which may have a parameter's name. */
+function paramsOf({ steps }: CheckpointInfo, file: Tensors, take: Take): ReadonlyMap<string, Float32Array> {
+  const params = new Map<string, Float32Array>();
+  if ([...steps.keys()].some((name) => file.has(name))) {
+    for (const name of steps.keys()) params.set(name, take(name, name, FLOAT32));
+  }
+  for (const [name, values] of params) checkFinite(name, values, true);
+  return params;
 }
 
 /** The tensors of a file, each taken once, so that at the end none may be left. */
@@ -56,32 +117,31 @@ class Tensors {
   readonly #left: Map<string, TensorEntry>;
 
   constructor(
-    header: Header,
+    { tensors }: Header,
     readonly bytes: Uint8Array,
   ) {
-    this.#left = new Map(header.tensors);
+    this.#left = new Map(tensors);
   }
 
   has(name: string): boolean {
     return this.#left.has(name);
   }
 
-  take(name: string, shape: readonly number[], { dtype, bytes, View }: ElementStorage): Float32Array {
+  take(name: string, { dtype, bytes, View }: ElementStorage): { shape: readonly number[]; values: Float32Array } {
     const entry = this.#left.get(name);
     if (entry === undefined) failMismatch("file", `a tensor ${show(name)}`, "none");
     this.#left.delete(name);
+    const { shape, start, end } = entry;
     if (entry.dtype !== dtype) failMismatch(name, `elements of type ${dtype}`, entry.dtype);
-    if (entry.shape.length !== shape.length || entry.shape.some((size, i) => size !== shape[i])) {
-      fail(RangeError, "ERR_SHAPE_MISMATCH", name, `shape ${showShape(shape)}`, showShape(entry.shape));
-    }
     const { buffer, byteOffset } = this.bytes;
-    const at = byteOffset + entry.start;
-    if (at % bytes === 0) return new View(buffer, at, (entry.end - entry.start) / bytes);
-    return new View(new Uint8Array(this.bytes.subarray(entry.start, entry.end)).buffer);
+    const at = byteOffset + start;
+    if (at % bytes === 0) return { shape, values: new View(buffer, at, (end - start) / bytes) };
+    return { shape, values: new View(new Uint8Array(this.bytes.subarray(start, end)).buffer) };
   }
 
   end(): void {
-    for (const name of this.#left.keys())
-      failMismatch("file", "only tensors of this optimizer's parameters", show(name));
+    for (const name of this.#left.keys()) {
+      failMismatch("file", "only tensors of this optimizer's parameters, and those that it lists", show(name));
+    }
   }
 }

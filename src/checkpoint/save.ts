@@ -1,15 +1,17 @@
-import { checkFinite } from "../checks/arrays.js";
-import { CHECKPOINT_DEFAULTS, type CheckpointSettings } from "../checks/defaults.js";
-import { fail, failMismatch, failType, showShape } from "../checks/errors.js";
+import { checkFinite, checkFloat32Array } from "../checks/arrays.js";
+import { CHECKPOINT_DEFAULTS, type CheckpointSettings, type UserTensor } from "../checks/defaults.js";
+import { fail, failMismatch, failRange, failType, show, showShape } from "../checks/errors.js";
 import type { KernelKind } from "../checks/types.js";
-import { checkBoolean, checkObject, isRecord, optionReader } from "../checks/values.js";
+import { type Checks, checkBoolean, checkRecord, isRecord, optionsReader } from "../checks/values.js";
 import { VERSION } from "../generated/version.js";
-import type { Region } from "../memory/regions.js";
+import { readParam } from "../memory/params.js";
+import { FLOAT32, type Region } from "../memory/regions.js";
+import { isShared } from "../memory/shared.js";
 import type { Group } from "../optimizer/group.js";
 import { EXCLUSIVELY, type Optimizer, type Wholeness } from "../optimizer/optimizer.js";
 import { readGroupState } from "../optimizer/stateDict.js";
 import type { Tensor } from "../optimizer/tensor.js";
-import { DIGITS_AT, hashAround, writeMetadata } from "./format.js";
+import { DIGITS_AT, hashAround, isReserved, writeMetadata } from "./format.js";
 import { serializeHeader, type TensorSpec } from "./safetensors.js";
 import { encodeUtf8 } from "./text.js";
 
@@ -21,16 +23,35 @@ export function exclusively<T>(optimizer: Optimizer, run: (groups: readonly Grou
   return optimizer[EXCLUSIVELY](run);
 }
 
-/** Bytes for a whole file. @throws RangeError `ERR_OUT_OF_MEMORY` */
-export function allocate(label: string, length: number): Uint8Array<ArrayBuffer> {
-  try {
-    return new Uint8Array(length);
-  } catch (cause) {
-    fail(RangeError, "ERR_OUT_OF_MEMORY", label, "as many bytes as the host grants", String(length), cause);
+const CHECKS: Checks<CheckpointSettings> = { params: checkBoolean, metadata: checkMetadata, tensors: checkTensors };
+const readOptions = optionsReader(CHECKS, CHECKPOINT_DEFAULTS);
+
+function checkMetadata(label: string, value: unknown): ReadonlyMap<string, string> {
+  const entries = Object.entries(checkRecord(label, value, "an object of strings"));
+  for (const [key, text] of entries) {
+    checkText(label, key);
+    if (typeof text !== "string") failType(`${label}.${key}`, "a string", text);
+    checkText(`${label}.${key}`, text);
   }
+  return new Map(entries);
 }
 
-const readOptions = optionReader<CheckpointSettings>({ params: checkBoolean });
+function checkTensors(label: string, value: unknown): UserTensor[] {
+  return Object.entries(checkRecord(label, value, "an object of tensors")).map(([name, source]) => {
+    checkText(label, name);
+    if (name === "") fail(RangeError, "ERR_EMPTY_NAME", label, "names of at least one character", "an empty name");
+    const { shape, data } = readParam(name, `${label}.${name}`, source);
+    if (data?.length !== shape.reduce((product, size) => product * size, 1)) {
+      failType(`${label}.${name}`, "a Float32Array or { shape, data }, a whole tensor", source);
+    }
+    return { name, shape, data };
+  });
+}
+
+/** Half of a pair of surrogates cannot be written as UTF-8, and Python's readers refuse it. */
+function checkText(label: string, text: string): void {
+  if (/\p{Surrogate}/u.test(text)) failRange(label, "text without half of a surrogate pair", text);
+}
 
 /** A region that becomes a tensor of the file. */
 interface Part extends TensorSpec {
@@ -47,18 +68,23 @@ export interface Plan {
 }
 
 /** Checks that the state could be loaded again, and makes everything before the data, checksum included. */
-export function planCheckpoint(groups: readonly Group[], kernel: KernelKind, options: unknown = {}): Plan {
-  const { params } = readOptions(checkObject("options", options, ["params"]), CHECKPOINT_DEFAULTS);
+export function planCheckpoint(groups: readonly Group[], kernel: KernelKind, options?: unknown): Plan {
+  const { params, metadata, tensors } = readOptions(options);
   checkWhole(groups);
-  const parts = groups.flatMap(({ tensors }) => tensors.flatMap((tensor) => partsOf(tensor, params)));
-  const header = serializeHeader(
-    parts,
-    writeMetadata({
-      steps: new Map(groups.flatMap(({ tensors }) => tensors.map(({ name, step }) => [name, step]))),
-      groups: groups.map(readGroupState),
-      kernel,
-    }),
-  );
+  const own = groups.flatMap(({ tensors }) => tensors);
+  const steps = new Map(own.map(({ name, step }) => [name, step]));
+  for (const { name } of tensors) {
+    if (!isReserved(steps, name)) continue;
+    fail(RangeError, "ERR_DUPLICATE_NAME", `tensors.${name}`, "a name that no parameter's tensor can have", show(name));
+  }
+  const { memory } = own[0]!;
+  const parts = [
+    ...own.flatMap((tensor) => partsOf(tensor, params)),
+    ...tensors.map((tensor) => userPart(tensor, memory)),
+  ];
+  const names = tensors.map(({ name }) => name);
+  const info = { steps, groups: groups.map(readGroupState), kernel, metadata, tensors: names };
+  const header = serializeHeader(parts, writeMetadata(info));
   const hash = hashAround(DIGITS_AT, header);
   let { length } = header;
   for (const part of parts) {
@@ -90,4 +116,14 @@ function partsOf(tensor: Tensor, params: boolean): Part[] {
   };
   const moments = tensor.regions.filter(({ role }) => role === "moment").map(part);
   return params ? [...tensor.regions.filter(({ role }) => role === "param").map(part), ...moments] : moments;
+}
+
+/** Its bits, whatever they are. What another thread can change, and what goes when a memory grows, is copied. */
+function userPart({ name, shape, data }: UserTensor, memory: WebAssembly.Memory): Part {
+  const values = isShared(data) || data.buffer === memory.buffer ? data.slice() : data;
+  const bytes = () => {
+    const { buffer, byteOffset, byteLength } = checkFloat32Array(`tensors.${name}`, values);
+    return new Uint8Array(buffer, byteOffset, byteLength);
+  };
+  return { name, dtype: FLOAT32.dtype, shape, bytes };
 }

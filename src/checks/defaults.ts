@@ -54,9 +54,26 @@ export const STEP_DEFAULTS: Readonly<StepSettings> = {
   gradNorm: undefined,
 };
 
+/** `LoadOptions`, complete and checked. */
+export interface LoadSettings {
+  partial: boolean;
+  keepOptions: boolean;
+}
+
+export const LOAD_DEFAULTS: Readonly<LoadSettings> = { partial: false, keepOptions: false };
+
 /** `CheckpointOptions`, complete and checked. */
 export interface CheckpointSettings {
   params: boolean;
+  metadata: ReadonlyMap<string, string>;
+  tensors: readonly UserTensor[];
 }
 
-export const CHECKPOINT_DEFAULTS: Readonly<CheckpointSettings> = { params: false };
+/** A tensor of the user's that goes into a checkpoint. */
+export interface UserTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+export const CHECKPOINT_DEFAULTS: Readonly<CheckpointSettings> = { params: true, metadata: new Map(), tensors: [] };

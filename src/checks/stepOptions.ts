@@ -1,7 +1,7 @@
 import { isArray } from "./builtins.js";
 import { STEP_DEFAULTS, type StepSettings } from "./defaults.js";
 import { failRange, failType } from "./errors.js";
-import type { StepOptions, SumOptions } from "./types.js";
+import type { SumOptions } from "./types.js";
 import {
   type Checks,
   checkBoolean,
@@ -11,6 +11,7 @@ import {
   checkPositive,
   isRecord,
   optionReader,
+  optionsReader,
 } from "./values.js";
 
 const STEP_CHECKS: Checks<StepSettings> = {
@@ -21,13 +22,10 @@ const STEP_CHECKS: Checks<StepSettings> = {
   skip: checkSkip,
   gradNorm: checkNorm,
 };
-const STEP_KEYS = Object.keys(STEP_CHECKS);
 const SUM_KEYS = ["gradScale", "skip"] satisfies (keyof StepSettings)[];
 const read = optionReader(STEP_CHECKS);
 
-export function readStep(options: StepOptions | undefined): Readonly<StepSettings> {
-  return options === undefined ? STEP_DEFAULTS : read(checkObject("options", options, STEP_KEYS), STEP_DEFAULTS);
-}
+export const readStep = optionsReader(STEP_CHECKS, STEP_DEFAULTS);
 
 /** The options of `sumOfSquares`: some of a step's. */
 export function readSum(options: SumOptions = {}): Readonly<StepSettings> {

@@ -169,7 +169,33 @@ export interface StateDict {
   param_groups: GroupState[];
 }
 
-/** One parameter's state; arrays flat, row-major, as long as the parameter. */
+/** How a state is loaded. What is left out, or `undefined`, has its default. */
+export interface LoadOptions {
+  /**
+   * Take over what fits by name and shape, and let all other parameters begin anew, at step 0 with zero moments. A group gets the
+   * hyper-parameters of one with the same parameters, and else keeps its own. What is damaged, or was made with another `amsgrad` or
+   * the other optimizer's weight decay, is refused as ever. Default false: everything has to fit.
+   */
+  readonly partial?: boolean | undefined;
+  /** Keep this optimizer's own `lr`, `weightDecay` and other hyper-parameters. Without it, as in PyTorch, those of the state are taken. Default false. */
+  readonly keepOptions?: boolean | undefined;
+}
+
+/** What was loaded, by name of the parameter. Without `partial` nothing is unexpected or mismatched. */
+export interface LoadReport {
+  /** Whose state was taken over. */
+  loaded: string[];
+  /** The optimizer's that the state has nothing of: they begin at step 0. */
+  missing: string[];
+  /** The state's that the optimizer does not have. */
+  unexpected: string[];
+  /** Those that have another shape there: they begin at step 0. */
+  mismatched: string[];
+  /** Whether the values of the parameters came with it, as in a checkpoint, and not in a state dict. */
+  params: boolean;
+}
+
+/** One parameter's state; arrays flat, row-major, as long as the parameter. At step 0 all of them may be missing, and are zeros then. */
 export interface ParamState {
   /** Steps that this parameter has taken, from 0 to 2^53 - 1. */
   step: number;

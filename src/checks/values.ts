@@ -129,3 +129,11 @@ export function optionReader<T extends object>(checks: Checks<T>) {
     return options;
   };
 }
+
+/** Reads options of which all keys must be known, `options` or undefined. */
+export function optionsReader<T extends object>(checks: Checks<T>, defaults: Readonly<T>) {
+  const read = optionReader(checks);
+  const keys = Object.keys(checks);
+  return (options: unknown): Readonly<T> =>
+    options === undefined ? defaults : read(checkObject("options", options, keys), defaults);
+}

@@ -1,6 +1,6 @@
+import { allocate } from "../checkpoint/allocate.js";
 import { readMetadata } from "../checkpoint/format.js";
 import { headerEnd, PREFIX, parseHeader } from "../checkpoint/safetensors.js";
-import { allocate } from "../checkpoint/save.js";
 import { inFile } from "./fileErrors.js";
 import { type Read, withFile } from "./readFile.js";
 

@@ -86,7 +86,7 @@ export function namesBeside(taken: ReadonlyMap<string, unknown>): Names {
   };
 }
 
-function readParam(name: string, label: string, source: unknown): ParamSpec {
+export function readParam(name: string, label: string, source: unknown): ParamSpec {
   if (ArrayBuffer.isView(source)) {
     const data = checkFloat32Array(label, source, SOURCE);
     return { name, shape: [data.length], rows: [0, data.length], length: data.length, data, pointers: undefined };

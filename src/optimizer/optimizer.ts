@@ -7,6 +7,8 @@ import type {
   AdamOptions,
   KernelKind,
   LiveGroup,
+  LoadOptions,
+  LoadReport,
   ParamGroup,
   Params,
   RuntimeOptions,
@@ -24,7 +26,7 @@ import { Group } from "./group.js";
 import { type AtRest, checkWhole, Lifecycle } from "./lifecycle.js";
 import { failJson, trapHyper } from "./misuse.js";
 import { placeGroup, Setup } from "./setup.js";
-import { checkState, readState } from "./stateDict.js";
+import { checkState, readLoad, readState } from "./stateDict.js";
 import {
   commit,
   factorOf,
@@ -297,15 +299,17 @@ export abstract class Optimizer {
 
   /**
    * Takes over moments, step counts and hyper-parameters, by name; parameters, gradients and schedules stay. All or
-   * nothing: it throws before anything changes.
+   * nothing: it throws before anything changes. `lr`, `weightDecay` and the others become the state's, unless `keepOptions` is asked for.
    *
    * @throws TypeError, RangeError naming what does not fit: an unknown or missing name, a length, a value that is not
-   * finite, a negative second moment, other groups, other `amsgrad`
+   * finite, a negative second moment, other groups, other `amsgrad`, the other optimizer's weight decay
    */
-  loadStateDict(state: StateDict): void {
-    this[EXCLUSIVELY]((groups, whole) => {
-      checkState(groups, state)();
+  loadStateDict(state: StateDict, options?: LoadOptions): LoadReport {
+    return this[EXCLUSIVELY]((groups, whole) => {
+      const { report, apply } = checkState(groups, state, readLoad(options));
+      apply();
       whole.restore();
+      return report;
     });
   }
 

@@ -1,11 +1,11 @@
 import { checkFinite, checkFloat32Array } from "../checks/arrays.js";
-import { bare } from "../checks/builtins.js";
-import type { Hyper } from "../checks/defaults.js";
+import { type Hyper, LOAD_DEFAULTS, type LoadSettings } from "../checks/defaults.js";
 import { fail, failMismatch, failType, show, showNames, showShape } from "../checks/errors.js";
 import { ADAM_KEYS, CHECKS } from "../checks/hyper.js";
-import type { GroupState, ParamState, StateDict } from "../checks/types.js";
+import type { GroupState, LoadReport, ParamState, StateDict } from "../checks/types.js";
 import {
   addName,
+  type Checks,
   checkArray,
   checkBoolean,
   checkCount,
@@ -13,6 +13,7 @@ import {
   checkNonNegative,
   checkObject,
   checkRecord,
+  optionsReader,
   own,
 } from "../checks/values.js";
 import { MOMENT_KEYS, type Moment } from "../memory/regions.js";
@@ -20,43 +21,32 @@ import { isShared } from "../memory/shared.js";
 import type { Group } from "./group.js";
 import type { Tensor } from "./tensor.js";
 
-/** Our name of each hyper-parameter, and PyTorch's. */
-const GROUP_KEYS = {
-  lr: "lr",
-  betas: "betas",
-  eps: "eps",
-  weightDecay: "weight_decay",
-  amsgrad: "amsgrad",
-  maximize: "maximize",
-  biasCorrection: "bias_correction",
-} as const satisfies Record<keyof Hyper, keyof GroupState>;
+/** PyTorch's names of the hyper-parameters are ours in snake case. */
+function snake(key: keyof Hyper): keyof GroupState {
+  return key.replace(/[A-Z]/, (capital) => `_${capital.toLowerCase()}`) as keyof GroupState;
+}
 
 /** Which rule made the state: the optimizer's, not one of the hyper-parameters. */
 const RULE = "decoupled_weight_decay" satisfies keyof GroupState;
 
 /** Copies of everything a resumed run needs. */
 export function readState(groups: readonly Group[]): StateDict {
-  const state: Record<string, ParamState> = {};
-  for (const group of groups) {
-    for (const tensor of group.tensors) {
-      const entry = { step: tensor.step } as ParamState;
-      const { part } = tensor;
+  const entries = groups.flatMap(({ tensors, moments }) =>
+    tensors.map((tensor) => {
+      const { step, part } = tensor;
+      const entry = { step } as ParamState;
       if (part.length > 0) entry.rows = part as [number, number];
-      for (const { name, key } of group.moments) entry[key] = tensor.view(name).slice();
-      // Not by assignment: a parameter may be called "__proto__".
-      Object.defineProperty(
-        state,
-        tensor.name,
-        bare({ value: entry, enumerable: true, configurable: true, writable: true }),
-      );
-    }
-  }
-  return { state, param_groups: groups.map(readGroupState) };
+      for (const { name, key } of moments) entry[key] = tensor.view(name).slice();
+      return [tensor.name, entry] as const;
+    }),
+  );
+  // `fromEntries` does not assign: a parameter may be called "__proto__".
+  return { state: Object.fromEntries(entries), param_groups: groups.map(readGroupState) };
 }
 
 /** A group's hyper-parameters and the names of its parameters. */
 export function readGroupState(group: Group): GroupState {
-  const entries = ADAM_KEYS.map((key) => [GROUP_KEYS[key], group.hyper[key]]);
+  const entries = ADAM_KEYS.map((key) => [snake(key), group.hyper[key]]);
   return {
     ...(Object.fromEntries(entries) as GroupState),
     lr: group.currentLr(),
@@ -66,57 +56,104 @@ export function readGroupState(group: Group): GroupState {
   };
 }
 
-/** Values of a state dict for one region of a tensor. */
-interface Incoming {
+const LOAD_CHECKS: Checks<LoadSettings> = { partial: checkBoolean, keepOptions: checkBoolean };
+
+export const readLoad = optionsReader(LOAD_CHECKS, LOAD_DEFAULTS);
+
+/** A state that has been checked. */
+export interface CheckedState {
+  /** What `apply` takes over. */
+  readonly report: LoadReport;
+  apply(): void;
+}
+
+/** What a state dict has of one parameter: no values if it was never stepped. */
+interface Entry {
   readonly tensor: Tensor;
+  readonly step: number;
+  readonly values: Values[];
+}
+
+interface Values {
   readonly label: string;
   readonly moment: Moment;
-  readonly values: Float32Array;
+  values: Float32Array;
 }
 
 /**
- * Checks a state dict against the groups, by name, and returns the function that applies it. Whatever is wrong throws here.
- * Every property is read once, and the contents of arrays only after all properties: what is applied is what was checked, even if
- * a getter runs the caller's code.
+ * Checks a state dict against the groups, by name. Whatever is wrong throws here. Every property is read once, and the contents of
+ * arrays only after all properties: what is applied is what was checked, even if a getter runs the caller's code.
+ *
+ * @param misshapen parameters that a partial load leaves out, though as many values are there as they have
  */
-export function checkState(groups: readonly Group[], dict: unknown): () => void {
+export function checkState(
+  groups: readonly Group[],
+  dict: unknown,
+  settings: LoadSettings,
+  misshapen?: ReadonlySet<string>,
+): CheckedState {
+  const { partial } = settings;
   const object = checkObject("state_dict", dict, ["state", "param_groups"]);
-  const applyGroups = checkGroups(groups, own(object, "param_groups"));
+  const actions = checkGroups(groups, own(object, "param_groups"), settings);
 
   const state = checkRecord("state", own(object, "state"));
-  checkNames("state", groups, Object.keys(state));
-  const steps = new Map<Tensor, number>();
-  const incoming = groups.flatMap((group) =>
-    group.tensors.flatMap((tensor) => readEntry(group, tensor, own(state, tensor.name), steps)),
+  const names = Object.keys(state);
+  const tensors = tensorsOf(groups);
+  if (!partial) checkNames("state", [...tensors.keys()], names);
+  const unexpected = names.filter((name) => !tensors.has(name));
+  const report: LoadReport = { loaded: [], missing: [], unexpected, mismatched: [], params: false };
+  const entries = groups.flatMap((group) =>
+    group.tensors.map((tensor) => readEntry(group, tensor, own(state, tensor.name), partial)),
   );
-  const checked = incoming.map(checkValues);
-  return () => {
-    for (const apply of applyGroups) apply();
-    for (const [tensor, step] of steps) tensor.step = step;
-    for (const { tensor, moment, values } of checked) tensor.view(moment.name).set(values);
+  for (const { tensor, step, values } of entries) {
+    const { name } = tensor;
+    const wrong = values.filter((each) => !checkValues(each, tensor, partial));
+    const kind = !values.length ? "missing" : wrong.length || misshapen?.has(name) ? "mismatched" : "loaded";
+    report[kind].push(name);
+    if (kind !== "loaded") values.length = 0;
+    actions.push(() => {
+      tensor.step = values.length && step;
+      for (const { role, name } of tensor.regions) {
+        if (role === "moment" && !values.length) tensor.view(name).fill(0);
+      }
+      for (const { moment, values: from } of values) tensor.view(moment.name).set(from);
+    });
+  }
+  return {
+    report,
+    apply() {
+      for (const action of actions) action();
+    },
   };
 }
 
-/** Checks that a state is of the groups' parameters: no other, and none missing. */
-export function checkNames(label: string, groups: readonly Group[], names: Iterable<string>): void {
-  const expected = groups.flatMap(({ tensors }) => tensors.map(({ name }) => name));
+/** By name. */
+export function tensorsOf(groups: readonly Group[]): ReadonlyMap<string, Tensor> {
+  return new Map(groups.flatMap(({ tensors }) => tensors.map((tensor) => [tensor.name, tensor])));
+}
+
+/** Checks that a state is of the expected parameters: no other, and none missing. */
+export function checkNames(label: string, expected: readonly string[], names: Iterable<string>): void {
   const got = new Set(names);
   if (got.size === expected.length && expected.every((name) => got.has(name))) return;
   failMismatch(label, `the parameters ${showNames(expected)}`, showNames(got));
 }
 
-function readEntry(group: Group, tensor: Tensor, value: unknown, steps: Map<Tensor, number>): Incoming[] {
+function readEntry(group: Group, tensor: Tensor, value: unknown, partial: boolean): Entry {
+  if (value === undefined && partial) return { tensor, step: 0, values: [] };
   const prefix = `state.${tensor.name}`;
   const entry = checkObject(prefix, value, ["step", "rows", ...MOMENT_KEYS]);
-  steps.set(tensor, checkCount(`${prefix}.step`, own(entry, "step")));
+  const step = checkCount(`${prefix}.step`, own(entry, "step"));
   checkRows(`${prefix}.rows`, tensor.part, own(entry, "rows"));
-  return MOMENT_KEYS.flatMap((key) => {
+  const given = MOMENT_KEYS.map((key) => [key, own(entry, key)] as const);
+  const isEmpty = step === 0 && given.every(([, values]) => values === undefined);
+  const values = given.flatMap(([key, value]) => {
     const label = `${prefix}.${key}`;
-    const value = own(entry, key);
     const moment = group.moments.find((moment) => moment.key === key);
-    if (moment !== undefined) return { tensor, label, moment, values: checkFloat32Array(label, value) };
+    if (moment !== undefined && !isEmpty) return { label, moment, values: checkFloat32Array(label, value) };
     return value === undefined ? [] : failMismatch(label, "none, because amsgrad is off", "values");
   });
+  return { tensor, step, values };
 }
 
 /** The state of one part of a tensor fits no other, even if that is as long. */
@@ -125,26 +162,28 @@ function checkRows(label: string, rows: readonly number[], value: unknown = []):
   if (got !== showShape(rows)) failMismatch(label, showShape(rows), got);
 }
 
-function checkValues(incoming: Incoming): Incoming {
-  const { tensor, label, moment } = incoming;
+/** @returns false for another length, where the load is partial */
+function checkValues(incoming: Values, { memory, length }: Tensor, partial: boolean): boolean {
+  const { label, moment, values } = incoming;
   // Values in the memory that will be written, and values that another thread can change, are copied before they are checked.
-  const isOwn = incoming.values.buffer !== tensor.memory.buffer && !isShared(incoming.values);
-  const values = isOwn ? incoming.values : incoming.values.slice();
-  if (values.length !== tensor.length) {
-    fail(RangeError, "ERR_SHAPE_MISMATCH", label, `${tensor.length} values`, String(values.length));
-  }
-  checkFinite(label, values, moment.signed);
-  return { ...incoming, values };
+  if (values.buffer === memory.buffer || isShared(values)) incoming.values = values.slice();
+  const fits = values.length === length;
+  if (!fits && !partial) fail(RangeError, "ERR_SHAPE_MISMATCH", label, `${length} values`, String(values.length));
+  checkFinite(label, incoming.values, moment.signed);
+  return fits;
 }
 
 /** Every group of the dict must have the same parameters as one of the optimizer's; the order of both may differ. */
-function checkGroups(groups: readonly Group[], value: unknown): (() => void)[] {
+function checkGroups(groups: readonly Group[], value: unknown, settings: LoadSettings): (() => void)[] {
+  const { partial } = settings;
   const entries = checkArray("param_groups", value, "an array");
-  if (entries.length !== groups.length) failMismatch("param_groups", `${groups.length} groups`, String(entries.length));
+  if (entries.length !== groups.length && !partial) {
+    failMismatch("param_groups", `${groups.length} groups`, String(entries.length));
+  }
   const unmatched = new Set(groups);
   return entries.map((entry, i) => {
     const label = `param_groups[${i}]`;
-    const object = checkObject(label, entry, [...Object.values(GROUP_KEYS), RULE, "params"]);
+    const object = checkObject(label, entry, [...ADAM_KEYS.map(snake), RULE, "params"]);
     const names = new Set<string>();
     checkArray(`${label}.params`, own(object, "params"), "an array of names").forEach((name, j) => {
       if (typeof name === "number")
@@ -155,33 +194,36 @@ function checkGroups(groups: readonly Group[], value: unknown): (() => void)[] {
     const group = groups.find(
       ({ tensors }) => tensors.length === names.size && tensors.every(({ name }) => names.has(name)),
     );
-    if (group === undefined || !unmatched.delete(group)) {
+    if (group === undefined ? !partial : !unmatched.delete(group)) {
       failMismatch(`${label}.params`, "the parameters of one of the optimizer's groups", show([...names].join(", ")));
     }
-    return checkGroup(label, group, object);
+    return checkGroup(label, object, group, groups[0]!.coupled, settings);
   });
 }
 
-function checkGroup(label: string, group: Group, object: object): () => void {
-  const read = (key: keyof Hyper) => [key, CHECKS[key](`${label}.${GROUP_KEYS[key]}`, own(object, GROUP_KEYS[key]))];
+/** @param group the optimizer's with the same parameters; undefined, where the load is partial, if it has none */
+function checkGroup(
+  label: string,
+  object: object,
+  group: Group | undefined,
+  coupled: boolean,
+  { keepOptions }: LoadSettings,
+): () => void {
+  const read = (key: keyof Hyper) => [key, CHECKS[key](`${label}.${snake(key)}`, own(object, snake(key)))];
   const hyper = Object.fromEntries(ADAM_KEYS.map(read)) as Hyper;
   const lr = checkNonNegative(`${label}.lr`, hyper.lr);
-  const { amsgrad } = group.hyper;
-  if (hyper.amsgrad !== amsgrad) {
-    failMismatch(`${label}.amsgrad`, `${amsgrad}, fixed when the group was made`, String(hyper.amsgrad));
-  }
   // A state that was saved before it said so goes where it is loaded.
-  const decoupled = own(object, RULE);
-  if (
-    decoupled !== undefined &&
-    checkBoolean(`${label}.${RULE}`, decoupled) === group.coupled &&
-    hyper.weightDecay > 0
-  ) {
-    failMismatch(`${label}.${RULE}`, `${!group.coupled}, this optimizer's`, String(decoupled));
+  const rule = own(object, RULE);
+  if (rule !== undefined && checkBoolean(`${label}.${RULE}`, rule) === coupled && hyper.weightDecay > 0) {
+    failMismatch(`${label}.${RULE}`, `${!coupled}, this optimizer's`, String(rule));
+  }
+  if (group === undefined) return () => {};
+  if (hyper.amsgrad !== group.hyper.amsgrad) {
+    failMismatch(`${label}.amsgrad`, `${!hyper.amsgrad}, fixed when the group was made`, String(hyper.amsgrad));
   }
   return () => {
-    // A schedule is kept: the dict has the value that it last gave.
-    Object.assign(group.hyper, hyper, typeof group.hyper.lr === "function" && { lr: group.hyper.lr });
-    group.lastLr = lr;
+    // What is kept was not used last, as far as is known.
+    if (!keepOptions) Object.assign(group.hyper, hyper, typeof group.hyper.lr === "function" && { lr: group.hyper.lr });
+    group.lastLr = keepOptions ? undefined : lr;
   };
 }

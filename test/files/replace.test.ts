@@ -121,6 +121,16 @@ describe("the mode of a file", unless(on("deno") && "Deno's worker of the tests 
     });
   });
 
+  it("stays where the host does not say who we are, as Deno with few permissions", async () => {
+    await save();
+    chmodSync(path, 0o664);
+    vi.spyOn(process, "geteuid").mockImplementation(() => {
+      throw new Error("NotCapable");
+    });
+    await saveCheckpointFile(path, stepped(tiny(), 5));
+    expect(modeOf(path)).toBe("664");
+  });
+
   it("without write permission refuses, root too", async () => {
     await save();
     for (const mode of [0o444, 0o400, 0o555]) {
@@ -347,7 +357,12 @@ describe("a user who may not do everything", asChild, () => {
   const give = (file: string) => isRoot && chownSync(file, NOBODY, NOBODY);
 
   function saved(...paths: string[]): { results: { saved: string; readable: boolean }[]; warnings: string[] } {
-    const result = JSON.parse(execFileSync(process.execPath, [script, "0o022", ...paths], { encoding: "utf8" }));
+    return savedWith([], ...paths);
+  }
+
+  function savedWith(flags: readonly string[], ...paths: string[]): ReturnType<typeof saved> {
+    const args = ["--no-warnings", ...flags, script, "0o022", ...paths];
+    const result = JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8" }));
     expect(result.user).not.toBe(0);
     return result;
   }
@@ -376,6 +391,24 @@ describe("a user who may not do everything", asChild, () => {
     expect(results).toEqual([fine, fine]);
     expect(warnings).toEqual([expect.stringMatching(/^fused-adam: .*cannot be flushed to disk.* \(EACCES\)$/)]);
     chmodSync(folder, 0o700);
+    expect(readdirSync(folder)).toEqual(["run.safetensors"]);
+  });
+
+  it("saves under Node's permission model, which forbids some calls, after a warning for each", () => {
+    give(folder);
+    writeFileSync(path, "old");
+    chmodSync(path, 0o664);
+    give(path);
+    const flag = process.allowedNodeEnvironmentFlags.has("--permission") ? "--permission" : "--experimental-permission";
+    const { results, warnings } = savedWith([flag, "--allow-fs-read=*", `--allow-fs-write=${folder}/*`], path, path);
+    const fine = { saved: "yes", readable: true };
+    expect(results).toEqual([fine, fine]);
+    const [about, ...others] = warnings;
+    // Node 20 forbids fchmod, Node 26 fsync as well.
+    if (about !== undefined) expect(about).toMatch(/its mode cannot be set \(ERR_ACCESS_DENIED\)$/);
+    expect(others.length).toBeLessThan(2);
+    for (const other of others) expect(other).toMatch(/cannot be flushed to disk.* \(ERR_ACCESS_DENIED\)$/);
+    expect(modeOf(path)).toBe(about === undefined ? "664" : "644");
     expect(readdirSync(folder)).toEqual(["run.safetensors"]);
   });
 

@@ -106,9 +106,9 @@ const edit: fc.Arbitrary<Edit> = fc.oneof(
 );
 
 const slow = !on("vitest", "bun") && ranInVitest("takes a minute without Node's Buffer, and was run in V8");
-const quickly = { ...unless(slow), timeout: 180_000 + FUZZ_MILLISECONDS };
+const quickly = { ...unless(slow), timeout: 60_000 + FUZZ_MILLISECONDS };
 
-test("100,000 random mutations: a typed error and nothing changed, or the exact state", quickly, () => {
+test("20,000 random mutations: a typed error and nothing changed, or the exact state", quickly, () => {
   let [tried, refused] = [0, 0];
   fc.assert(
     fc.property(fc.array(edit, { minLength: 1, maxLength: 4 }), (edits) => {
@@ -117,7 +117,7 @@ test("100,000 random mutations: a typed error and nothing changed, or the exact 
       if (!Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).equals(good)) refused++;
       return refusedOrExact(bytes);
     }),
-    runs(100_000),
+    runs(20_000),
   );
   expect(refused / tried).toBeGreaterThan(0.95);
 });

@@ -12,7 +12,8 @@ export const ROOMS = {
   threads: ["kernels", "memory", "checks", "generated"],
   optimizer: ["threads", "kernels", "memory", "checks", "generated"],
   checkpoint: ["optimizer", "memory", "checks", "generated"],
-  files: ["checkpoint", "optimizer", "checks"],
+  shards: ["checkpoint", "optimizer", "memory", "checks"],
+  files: ["shards", "checkpoint", "optimizer", "checks"],
   "adapters/tfjs": ["optimizer", "kernels", "memory", "checks"],
   "adapters/jax": ["optimizer", "kernels", "memory", "checks"],
 };

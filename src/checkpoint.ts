@@ -4,9 +4,8 @@
  *
  * @packageDocumentation
  */
-import { allocate } from "./checkpoint/allocate.js";
 import { type CheckpointReport, checkCheckpoint } from "./checkpoint/load.js";
-import { exclusively, planCheckpoint } from "./checkpoint/save.js";
+import { encodePlan, exclusively, planCheckpoint } from "./checkpoint/save.js";
 import { checkUint8Array } from "./checks/arrays.js";
 import type { Bytes } from "./checks/libraries.js";
 import type { LoadOptions, ParamSource } from "./checks/types.js";
@@ -57,16 +56,7 @@ export interface CheckpointOptions {
 export function encodeCheckpoint(optimizer: Optimizer, options?: CheckpointOptions): Bytes {
   return exclusively(optimizer, (groups, whole) => {
     whole.check();
-    const { header, parts, length } = planCheckpoint(groups, optimizer.kernel, options);
-    const bytes = allocate("checkpoint", length);
-    bytes.set(header);
-    let at = header.length;
-    for (const part of parts) {
-      const view = part.bytes();
-      bytes.set(view, at);
-      at += view.length;
-    }
-    return bytes;
+    return encodePlan(planCheckpoint(groups, optimizer.kernel, options));
   });
 }
 

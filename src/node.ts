@@ -4,24 +4,25 @@
  * @packageDocumentation
  */
 import { fileURLToPath } from "node:url";
-import { DIGITS_AT, hashAround } from "./checkpoint/format.js";
 import { type CheckpointReport, checkCheckpoint } from "./checkpoint/load.js";
-import { exclusively, type Plan, planCheckpoint } from "./checkpoint/save.js";
+import { exclusively, planCheckpoint } from "./checkpoint/save.js";
 import type { CheckpointOptions } from "./checkpoint.js";
 import { fail, failType, show } from "./checks/errors.js";
-import type { LoadOptions } from "./checks/types.js";
+import { inFile } from "./checks/inFile.js";
+import type { LoadOptions, LoadReport } from "./checks/types.js";
 import { isRecord } from "./checks/values.js";
-import { type Append, replaceFile } from "./files/atomicFile.js";
-import { failFile, inFile } from "./files/fileErrors.js";
+import { replaceFile } from "./files/atomicFile.js";
+import { failFile } from "./files/fileErrors.js";
 import { readCheckpoint } from "./files/readCheckpoint.js";
+import { completeShardsIn, loadShardsFrom, saveShardsIn } from "./files/shardFolder.js";
+import { writePlan } from "./files/writePlan.js";
 import type { Optimizer } from "./optimizer/optimizer.js";
 import { readLoad } from "./optimizer/stateDict.js";
+import type { ShardOptions } from "./shards.js";
 
 export type { CheckpointOptions, CheckpointReport } from "./checkpoint.js";
 export type { LoadOptions, LoadReport } from "./checks/types.js";
-
-/** Bytes that are copied out of linear memory at a time. */
-const CHUNK = 1 << 20;
+export type { ShardOptions } from "./shards.js";
 
 /**
  * Writes a checkpoint so that after a crash at any moment the path holds the whole old or the whole new file: a temporary
@@ -81,43 +82,63 @@ export async function loadCheckpointFile(
   });
 }
 
+/**
+ * Writes this rank's shard into a directory that all ranks share: the parameters into its folder `model`, the state into its folder
+ * `optimizer`. Files as in `saveCheckpointFile`: one megabyte at a time, flushed, renamed. What was complete in the directory is so no
+ * longer: take one for each save. It is complete when `completeShards` has returned.
+ *
+ * @param directory a path, or a `file:` URL; made if it is not there
+ * @throws (rejects with) what `encodeShard` throws, before a file is touched; Error `ERR_FILE` naming the path
+ * @example
+ * import { AdamW } from "fused-adam";
+ * import { completeShards, loadShardFiles, saveShards } from "fused-adam/node";
+ *
+ * const optimizer = AdamW.createSync({ w: { shape: [3, 5] } });
+ * await saveShards("step-100", optimizer, { rank: 0, ranks: 1, run: "from Monday" }); // on every rank
+ * await completeShards("step-100"); // on one, when all have saved
+ * const part = AdamW.createSync({ w: { shape: [3, 5], rows: [1, 3] } });
+ * await loadShardFiles("step-100", part); // on any number of ranks
+ */
+export async function saveShards(directory: string | URL, optimizer: Optimizer, options: ShardOptions): Promise<void> {
+  return saveShardsIn(checkPath(directory, "directory"), optimizer, options);
+}
+
+/**
+ * Completes a save when every rank has saved its shard: to be called by one rank, after a barrier. Reads all shards and checks that they
+ * are those of one save, with every row once. Where ranks own rows of a tensor, it puts whole tensors together, because Hugging
+ * Face's readers know no parts. Then it writes the indices: the model's, and last of all the optimizer's. After a crash it can be called again.
+ *
+ * @param directory a path, or a `file:` URL
+ * @throws (rejects with) RangeError `ERR_CHECKPOINT` for shards that are missing, doubled, overlapping or of different saves, and for
+ * what is no whole shard; `ERR_CHECKSUM` for one that was changed; Error `ERR_FILE`
+ */
+export async function completeShards(directory: string | URL): Promise<void> {
+  return completeShardsIn(checkPath(directory, "directory"));
+}
+
+/**
+ * Takes over the rows that the optimizer owns, as `loadShards` does: all or nothing. Opens the headers of all shards, and of the data reads
+ * what it needs, in blocks of 64 KiB that have checksums of their own. Damage elsewhere is not noticed: `npx fused-adam inspect`
+ * reads everything. Until the promise settles the optimizer refuses other calls (`ERR_BUSY`).
+ *
+ * @param directory a path, or a `file:` URL
+ * @throws (rejects with) Error `ERR_FILE` for a save that was not completed, and for files that cannot be read; what `loadShards`
+ * throws, the path before the label
+ */
+export async function loadShardFiles(directory: string | URL, optimizer: Optimizer): Promise<LoadReport> {
+  return loadShardsFrom(checkPath(directory, "directory"), optimizer);
+}
+
 const PATH = "a path or a file: URL";
 
-function checkPath(path: unknown): string {
+function checkPath(path: unknown, label = "path"): string {
   if (typeof path === "string" && path !== "") return path;
   // By its properties: URLs of jsdom, or of another realm, are instances of other classes.
   const href = isRecord(path) ? (path as Partial<URL>).href : undefined;
-  if (typeof href !== "string") failType("path", PATH, path);
+  if (typeof href !== "string") failType(label, PATH, path);
   try {
     return fileURLToPath(href);
   } catch (cause) {
-    fail(TypeError, "ERR_INVALID_TYPE", "path", PATH, show(href), cause);
+    fail(TypeError, "ERR_INVALID_TYPE", label, PATH, show(href), cause);
   }
-}
-
-async function writePlan({ header, parts, digits }: Plan, path: string, append: Append): Promise<void> {
-  await append(header);
-  const hash = hashAround(DIGITS_AT, header);
-  const chunk = new Uint8Array(CHUNK);
-  let filled = 0;
-  // The hash is of the copy that is written: the original may change meanwhile.
-  const flush = async () => {
-    const bytes = chunk.subarray(0, filled);
-    hash.update(bytes);
-    await append(bytes);
-    filled = 0;
-  };
-  for (const part of parts) {
-    const { length } = part.bytes();
-    for (let at = 0; at < length; ) {
-      // A new view for each piece: a host's memory may grow between two writes, which detaches views.
-      const piece = part.bytes().subarray(at, at + CHUNK - filled);
-      chunk.set(piece, filled);
-      filled += piece.length;
-      at += piece.length;
-      if (filled === CHUNK) await flush();
-    }
-  }
-  await flush();
-  if (hash.digest() !== digits) fail(Error, "ERR_BUSY", path, "values that stay as they are while saved", "others");
 }

@@ -1,6 +1,7 @@
 import { checkFinite, checkFloat32Array } from "../checks/arrays.js";
 import { CHECKPOINT_DEFAULTS, type CheckpointSettings, type UserTensor } from "../checks/defaults.js";
 import { fail, failMismatch, failRange, failType, show, showShape } from "../checks/errors.js";
+import type { Bytes } from "../checks/libraries.js";
 import type { KernelKind } from "../checks/types.js";
 import { type Checks, checkBoolean, checkRecord, isRecord, optionsReader } from "../checks/values.js";
 import { VERSION } from "../generated/version.js";
@@ -11,6 +12,7 @@ import type { Group } from "../optimizer/group.js";
 import { EXCLUSIVELY, type Optimizer, type Wholeness } from "../optimizer/optimizer.js";
 import { readGroupState } from "../optimizer/stateDict.js";
 import type { Tensor } from "../optimizer/tensor.js";
+import { allocate } from "./allocate.js";
 import { DIGITS_AT, hashAround, isReserved, writeMetadata } from "./format.js";
 import { serializeHeader, type TensorSpec } from "./safetensors.js";
 import { encodeUtf8 } from "./text.js";
@@ -54,7 +56,7 @@ function checkText(label: string, text: string): void {
 }
 
 /** A region that becomes a tensor of the file. */
-interface Part extends TensorSpec {
+export interface Part extends TensorSpec {
   /** A view, valid until the memory grows. */
   bytes(): Uint8Array;
 }
@@ -79,7 +81,11 @@ export function planCheckpoint(groups: readonly Group[], kernel: KernelKind, opt
   }
   const { memory } = own[0]!;
   const parts = [
-    ...own.flatMap((tensor) => partsOf(tensor, params)),
+    ...own.flatMap((tensor) => {
+      // Checked first, as in loading.
+      const moments = partsOf(tensor, "moment");
+      return params ? [...partsOf(tensor, "param"), ...moments] : moments;
+    }),
     ...tensors.map((tensor) => userPart(tensor, memory)),
   ];
   const names = tensors.map(({ name }) => name);
@@ -97,6 +103,19 @@ export function planCheckpoint(groups: readonly Group[], kernel: KernelKind, opt
   return { header, parts, length, digits };
 }
 
+/** The whole file. */
+export function encodePlan({ header, parts, length }: Plan): Bytes {
+  const bytes = allocate("checkpoint", length);
+  bytes.set(header);
+  let at = header.length;
+  for (const part of parts) {
+    const view = part.bytes();
+    bytes.set(view, at);
+    at += view.length;
+  }
+  return bytes;
+}
+
 /** Refuses parts of tensors, which somebody who has the file alone would take for the whole. @throws RangeError `ERR_STATE_MISMATCH` */
 export function checkWhole(groups: readonly Group[]): void {
   for (const { name, shape, part } of groups.flatMap(({ tensors }) => tensors)) {
@@ -106,16 +125,16 @@ export function checkWhole(groups: readonly Group[]): void {
   }
 }
 
-/** The parameter, if it is asked for, then the moments. Checked as in loading, the moments first. */
-function partsOf(tensor: Tensor, params: boolean): Part[] {
-  const part = ({ name: region, key, signed, storage }: Region): Part => {
-    const name = key === undefined ? tensor.name : `${tensor.name}.${key}`;
-    checkFinite(key === undefined ? name : `state.${name}`, tensor.view(region), signed);
-    const bytes = () => new Uint8Array(tensor.memory.buffer, tensor.at[region], tensor.length * storage.bytes);
-    return { name, dtype: storage.dtype, shape: tensor.shape, bytes };
-  };
-  const moments = tensor.regions.filter(({ role }) => role === "moment").map(part);
-  return params ? [...tensor.regions.filter(({ role }) => role === "param").map(part), ...moments] : moments;
+/** The parameter, or the moments. Checked as in loading. */
+export function partsOf(tensor: Tensor, wanted: Region["role"]): Part[] {
+  return tensor.regions
+    .filter(({ role }) => role === wanted)
+    .map(({ name: region, key, signed, storage }) => {
+      const name = key === undefined ? tensor.name : `${tensor.name}.${key}`;
+      checkFinite(key === undefined ? name : `state.${name}`, tensor.view(region), signed);
+      const bytes = () => new Uint8Array(tensor.memory.buffer, tensor.at[region], tensor.length * storage.bytes);
+      return { name, dtype: storage.dtype, shape: tensor.shape, bytes };
+    });
 }
 
 /** Its bits, whatever they are. What another thread can change, and what goes when a memory grows, is copied. */

@@ -55,7 +55,14 @@ async function findTarget(path: string): Promise<{ target: string; old: Stats | 
   return { target, old };
 }
 
-async function ifThere<T>(result: Promise<T>): Promise<T | undefined> {
+/** Puts a file that is flushed in the place of another. */
+export async function moveFile(from: string, to: string): Promise<void> {
+  await rename(from, to);
+  await flushFolder(dirname(to));
+}
+
+/** Undefined where there is no such file. */
+export async function ifThere<T>(result: Promise<T>): Promise<T | undefined> {
   try {
     return await result;
   } catch (error) {

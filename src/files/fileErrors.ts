@@ -1,10 +1,11 @@
 import type { Stats } from "node:fs";
-import { brief, type ErrorCode, fail, LONGEST_LABEL, quote, visible } from "../checks/errors.js";
+import { brief, type ErrorCode, fail, LONGEST_LABEL, visible } from "../checks/errors.js";
 
 /** Errors of this package that are thrown while a file is open. Everything else is the file system's. */
 const OWN: ReadonlySet<unknown> = new Set<ErrorCode>([
   "ERR_FILE",
   "ERR_CHECKPOINT",
+  "ERR_CHECKSUM",
   "ERR_OUT_OF_MEMORY",
   "ERR_BUSY",
   "ERR_HOST",
@@ -35,16 +36,4 @@ export function checkIsFile(path: string, stat: Stats): void {
     [stat.isSocket(), "a socket"],
   ];
   fail(Error, "ERR_FILE", path, "a file", kinds.find(([is]) => is)?.[1] ?? "a device");
-}
-
-/** Runs checks of a file's content, and puts the path before the label of what they throw. */
-export function inFile<T>(path: string, check: () => T): T {
-  try {
-    return check();
-  } catch (cause) {
-    const { message, code } = cause as Error & { code: ErrorCode };
-    const Class = (cause as Error).constructor as ErrorConstructor;
-    const label = quote(path, LONGEST_LABEL).slice(0, -1);
-    throw Object.assign(new Class(`${label}: ${message.slice(1)}`, { cause }), { code });
-  }
 }

@@ -2,7 +2,7 @@ import { elementReader } from "../checkpoint/elements.js";
 import { checksumOf, hashAround, isCheckpoint, readMetadata } from "../checkpoint/format.js";
 import { type Header, parseHeader } from "../checkpoint/safetensors.js";
 import { visible } from "../checks/errors.js";
-import { inFile } from "./fileErrors.js";
+import { inFile } from "../checks/inFile.js";
 import { readStart } from "./readCheckpoint.js";
 import { type Read, withFile } from "./readFile.js";
 

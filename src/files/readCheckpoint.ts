@@ -1,7 +1,7 @@
 import { allocate } from "../checkpoint/allocate.js";
 import { readMetadata } from "../checkpoint/format.js";
 import { headerEnd, PREFIX, parseHeader } from "../checkpoint/safetensors.js";
-import { inFile } from "./fileErrors.js";
+import { inFile } from "../checks/inFile.js";
 import { type Read, withFile } from "./readFile.js";
 
 /** The bytes of a safetensors file before its data: their number has been checked against the file's length. */

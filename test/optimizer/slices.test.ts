@@ -1,100 +1,19 @@
 /** Parts of tensors: each rank of several owns some rows, and together they are one optimizer. */
-import { Adam, type AdamOptions, AdamW, type ParamSet, type StepOptions } from "fused-adam";
+import { AdamW } from "fused-adam";
 import { encodeCheckpoint, loadCheckpoint, toOptax, toTfjs, toTorch } from "fused-adam/checkpoint";
 import { describe, expect, it } from "vitest";
 import { typedError } from "../checkpoint/support.js";
+import { CASES, expectSame, ranksOf, train, wholeOf } from "../shards/support.js";
 import { expectSameBits } from "../support/bits.js";
-import { dyadic, type Optimizer } from "../support/model.js";
-
-const SHAPES: Record<string, number[]> = { w: [7, 5], b: [4], scalar: [], empty: [0, 3], hollow: [3, 0] };
-const NAMES = Object.keys(SHAPES);
-const sizeOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);
-
-/** Which rows a rank owns of a tensor with so many: uneven ones, and of small tensors often none. */
-function rowsOf(all: number, rank: number, ranks: number): [number, number] {
-  const cut = (i: number) => Math.floor(all * (i / ranks) ** 2);
-  return [cut(rank), cut(rank + 1)];
-}
-
-function paramsOf(
-  rank: number,
-  ranks: number,
-): Record<string, { shape: number[]; rows: [number, number]; data: Float32Array }> {
-  return Object.fromEntries(
-    Object.entries(SHAPES).map(([name, shape], seed) => {
-      const rows = rowsOf(shape[0] ?? 1, rank, ranks);
-      const row = sizeOf(shape.slice(1));
-      return [name, { shape, rows, data: dyadic(sizeOf(shape), seed).slice(rows[0] * row, rows[1] * row) }];
-    }),
-  );
-}
-
-type Make = (params: ParamSet) => Optimizer;
-const lr = (t: number) => 0.01 / t;
-const CASES: Record<string, { make: Make; step?: StepOptions }> = {
-  AdamW: { make: (params) => AdamW.createSync(params) },
-  "Adam with coupled decay": { make: (params) => Adam.createSync(params, { weightDecay: 0.1 }) },
-  "AMSGrad, ascent, a schedule": {
-    make: (params) => AdamW.createSync(params, { amsgrad: true, maximize: true, lr, biasCorrection: false }),
-  },
-  "clipping and loss scaling": {
-    make: (params) => AdamW.createSync(params),
-    step: { clipNorm: 0.5, gradScale: 4, zeroGrad: true, skip: ["b"] },
-  },
-  "the TypeScript kernels": { make: (params) => AdamW.createSync(params, { kernel: "scalar" } as AdamOptions) },
-  "two groups": {
-    make: (params) => {
-      const { w, ...rest } = params as Record<string, Float32Array>;
-      return AdamW.createSync([
-        { params: { w: w! }, weightDecay: 0.2 },
-        { params: rest, eps: 1e-3 },
-      ]);
-    },
-  },
-};
+import { dyadic } from "../support/model.js";
 
 describe.each(Object.entries(CASES))("%s", (_, { make, step = {} }) => {
   it.each([1, 2, 3, 5])("on %i ranks has every bit of one optimizer", (ranks) => {
-    const whole = make(
-      Object.fromEntries(
-        NAMES.map((name, i) => [name, { shape: SHAPES[name]!, data: dyadic(sizeOf(SHAPES[name]!), i) }]),
-      ),
-    );
-    const parts = Array.from({ length: ranks }, (_, rank) => make(paramsOf(rank, ranks)));
-    for (let t = 0; t < 40; t++) {
-      for (const [i, name] of NAMES.entries()) {
-        const grad = dyadic(sizeOf(SHAPES[name]!), 10 * t + i);
-        whole.grad(name).set(grad);
-        parts.forEach((part, rank) => {
-          const first = rowsOf(SHAPES[name]![0] ?? 1, rank, ranks)[0] * sizeOf(SHAPES[name]!.slice(1));
-          part.setGrad(name, grad.subarray(first, first + part.grad(name).length));
-        });
-      }
-      const { skip = [], gradScale = 1 } = step;
-      const total = parts.reduce((sum, part) => sum + part.sumOfSquares({ skip, gradScale }), 0);
-      const result = whole.step(step);
-      for (const part of parts) expect(part.step({ ...step, gradNorm: Math.sqrt(total) })).toEqual(result);
-    }
-    const state = whole.stateDict().state;
-    for (const name of NAMES) {
-      const join = (of: (optimizer: Optimizer) => Float32Array) =>
-        Float32Array.from(parts.flatMap((part) => [...of(part)]));
-      expectSameBits(
-        name,
-        join((part) => part.param(name)),
-        whole.param(name),
-      );
-      for (const key of [
-        "exp_avg",
-        "exp_avg_sq",
-        ...("max_exp_avg_sq" in state[name]! ? ["max_exp_avg_sq" as const] : []),
-      ] as const)
-        expectSameBits(
-          `${name}.${key}`,
-          join((part) => part.stateDict().state[name]![key]!),
-          state[name]![key]!,
-        );
-    }
+    const whole = wholeOf(make);
+    const parts = ranksOf(make, ranks);
+    train([whole], step, 0, 40);
+    train(parts, step, 0, 40);
+    expectSame(parts, whole);
   });
 });
 

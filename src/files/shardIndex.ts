@@ -11,7 +11,8 @@ import { parseShardName, shardName } from "./shardNames.js";
 export interface Index {
   /** The checksum of each file's header. */
   readonly files: ReadonlyMap<string, string>;
-  readonly content: object;
+  readonly weights: object;
+  readonly size: unknown;
 }
 
 const FORMATS: Record<Kind, string> = { optimizer: "fused-adam-shard", model: "pt" };
@@ -38,8 +39,11 @@ function indexOf({ shards }: ShardSet, kind: Kind) {
       }
     }
   }
-  const metadata = { format: FORMATS[kind], total_size, files: Object.fromEntries(files) };
-  return { metadata, weight_map: Object.fromEntries(weights) };
+  return {
+    metadata: { format: FORMATS[kind], total_size },
+    weight_map: Object.fromEntries(weights),
+    checksums: Object.fromEntries(files),
+  };
 }
 
 export function writeIndex(set: ShardSet, kind: Kind): string {
@@ -55,17 +59,16 @@ export async function readIndex(path: string, kind: Kind): Promise<Index> {
   });
   return inFile(path, () => {
     const content = parseJson(bytes);
-    const metadata = own(content, "metadata");
-    const files = isRecord(metadata) ? own(metadata, "files") : undefined;
-    const weights = own(content, "weight_map");
-    if (!isRecord(files)) invalid("metadata.files", "an object with the shards and their checksums", show(files));
-    if (!isRecord(weights)) invalid("weight_map", "an object with the tensors and their files", show(weights));
+    const [metadata, weights, files] = ["metadata", "weight_map", "checksums"].map((key) => {
+      const value = own(content, key);
+      return isRecord(value) ? value : invalid(key, "an object", show(value));
+    }) as [object, object, object];
     for (const name of [...Object.keys(files), ...Object.values(weights)]) {
       if (parseShardName(kind, name) !== undefined && Object.hasOwn(files, name as string)) continue;
       const got = typeof name === "string" ? quote(name) : show(name);
       invalid("file name", `a shard of this save, such as ${shardName(kind, 0, Object.keys(files).length || 1)}`, got);
     }
-    return { files: new Map(Object.entries(files)), content };
+    return { files: new Map(Object.entries(files)), weights, size: own(metadata, "total_size") };
   });
 }
 
@@ -80,12 +83,11 @@ function parseJson(bytes: Uint8Array): object {
 }
 
 /** Other tools may have added to an index what is theirs. @throws RangeError `ERR_CHECKPOINT` for one that is not of these shards */
-export function checkIndex(path: string, { files, content }: Index, set: ShardSet, kind: Kind): void {
-  const { metadata, weight_map } = indexOf(set, kind);
-  for (const [file, digits] of Object.entries(metadata.files)) {
-    if (files.get(file) !== digits) invalid(path, `the checksum ${digits} of ${file}`, show(files.get(file)));
+export function checkIndex(path: string, { files, weights, size }: Index, set: ShardSet, kind: Kind): void {
+  const { metadata, weight_map, checksums } = indexOf(set, kind);
+  for (const [file, checksum] of Object.entries(checksums)) {
+    if (files.get(file) !== checksum) invalid(path, `the checksum ${checksum} of ${file}`, show(files.get(file)));
   }
-  const weights = own(content, "weight_map") as Record<string, unknown>;
   for (const [tensor, file] of Object.entries(weight_map)) {
     const got = own(weights, tensor);
     if (got !== file) invalid(path, `${quote(tensor)} in ${file}`, show(got));
@@ -93,6 +95,5 @@ export function checkIndex(path: string, { files, content }: Index, set: ShardSe
   for (const tensor of Object.keys(weights)) {
     if (!Object.hasOwn(weight_map, tensor)) invalid(path, "only tensors of its files", show(tensor));
   }
-  const size = own(own(content, "metadata") as object, "total_size");
   if (size !== metadata.total_size) invalid(path, `a total_size of ${metadata.total_size}`, show(size));
 }

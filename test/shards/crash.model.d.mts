@@ -1,0 +1,3 @@
+import type { AdamW } from "fused-adam";
+
+export function trainedRanks(steps: number): AdamW[];

@@ -6,7 +6,8 @@ import { VERSION } from "./generated/version.js";
 const USAGE = `Usage: fused-adam inspect FILE
 
 Prints the tensors of a safetensors file, their shapes and norms; for a checkpoint also its steps and groups, and whether
-its checksum is right.
+its checksum is right. FILE may also be a folder that several processes have saved to: which shards it has, and whether
+they are complete and their checksums right.
 
 Options:
   -h, --help     print this text

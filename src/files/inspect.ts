@@ -3,32 +3,26 @@ import { checksumOf, hashAround, isCheckpoint, readMetadata } from "../checkpoin
 import { type Header, parseHeader } from "../checkpoint/safetensors.js";
 import { visible } from "../checks/errors.js";
 import { inFile } from "../checks/inFile.js";
+import { inspectSave, isSave } from "./inspectSave.js";
 import { readStart } from "./readCheckpoint.js";
 import { type Read, withFile } from "./readFile.js";
+import { columns, groupLines, type Inspection } from "./report.js";
 
 /** Bytes that are read at a time. */
 const CHUNK = 1 << 20;
 /** Bytes of the largest element. */
 const ALIGNMENT = 8;
-/** Columns are padded up to this many characters; a longer cell, of which a file has as many as it wants, moves its own row only. */
-const WIDEST = 100;
 
 /** Types of which a norm says something. */
 const FLOATS = /^B?F/;
 
-/** A report on a safetensors file. */
-export interface Inspection {
-  readonly text: string;
-  /** Whether the checksum is right; undefined if there is none. */
-  readonly intact: boolean | undefined;
-}
-
 /**
- * Looks through any safetensors file, a megabyte at a time.
+ * Looks through any safetensors file, a megabyte at a time, or through the folder of a save of several processes.
  *
  * @throws (rejects with) Error `ERR_FILE`, RangeError `ERR_CHECKPOINT`, naming the path
  */
 export async function inspect(path: string): Promise<Inspection> {
+  if (await isSave(path)) return inspectSave(path);
   return withFile(path, async (length, read) => {
     const start = await readStart(path, length, read);
     const header = inFile(path, () => parseHeader(start, length));
@@ -88,13 +82,7 @@ function aboutCheckpoint(header: Header): string[] {
   return [
     `fused-adam checkpoint, version ${visible(header.metadata.get("version")!)}, kernel ${kernel ?? "not recorded"}`,
     `parameters: ${hasParams ? "included" : "not included"}`,
-    ...groups.flatMap(({ params = [], ...hyper }, i) => [
-      "",
-      `group ${i}: ${Object.entries(hyper)
-        .map(([key, value]) => `${key} ${Array.isArray(value) ? value.join(" ") : value}`)
-        .join(", ")}`,
-      ...params.map((name) => `  ${visible(name)}: step ${steps.get(name) ?? "missing"}`),
-    ]),
+    ...groupLines({ groups, steps }),
   ];
 }
 
@@ -107,17 +95,5 @@ function table({ tensors }: Header, norms: readonly string[]): string[] {
   for (const [name, { dtype, shape }] of tensors) {
     rows.push([visible(name), dtype, `[${shape.join(", ")}]`, norms[rows.length - 1]!]);
   }
-  const widths = [0, 0, 0];
-  for (const row of rows) {
-    widths.forEach((width, i) => {
-      const { length } = row[i]!;
-      if (length > width && length <= WIDEST) widths[i] = length;
-    });
-  }
-  return rows.map((row) =>
-    row
-      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-      .join("  ")
-      .trimEnd(),
-  );
+  return columns(rows);
 }

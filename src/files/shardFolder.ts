@@ -193,7 +193,7 @@ function openShard(kind: Kind, path: string): Promise<Shard> {
  *
  * @param after is called each time the reading has gone on
  */
-async function readFiles<T>(reading: Reading<T>, after: () => Promise<void> = async () => {}): Promise<T> {
+export async function readFiles<T>(reading: Reading<T>, after: () => Promise<void> = async () => {}): Promise<T> {
   let next = reading.next();
   while (!next.done) {
     const { shard } = next.value;

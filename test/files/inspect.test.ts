@@ -1,7 +1,9 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { AdamW } from "fused-adam";
 import { encodeCheckpoint } from "fused-adam/checkpoint";
+import { completeShards, saveShards } from "fused-adam/node";
 import { expect, test } from "vitest";
 import { byteLength, DTYPE_BITS } from "../../src/checkpoint/safetensors.js";
 import { fileOf, stepped, tiny } from "../checkpoint/support.js";
@@ -266,4 +268,66 @@ test("--help and --version", () => {
   }
   const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   for (const flag of ["--version", "-v"]) expect(run(flag)).toEqual({ status: 0, stdout: `${version}\n`, stderr: "" });
+});
+
+test("a folder of shards: complete, not completed, damaged", async () => {
+  const path = join(folder, "save");
+  const parts = [0, 2].map((first) =>
+    stepped(AdamW.createSync({ w: { shape: [3, 5], rows: [first, first + (first ? 1 : 2)] } })),
+  );
+  const all = () => {
+    const { stdout, status } = run("inspect", path);
+    return { status, lines: stdout.replaceAll(path, "FOLDER").trimEnd().split("\n") };
+  };
+  await saveShards(path, parts[0]!, { rank: 0, ranks: 2, run: "r" });
+  expect(all()).toEqual({
+    status: 1,
+    lines: [
+      "FOLDER: the save was not completed",
+      'damaged: "optimizer": expected the shards of 2 ranks, got none of rank 1',
+    ],
+  });
+  await saveShards(path, parts[1]!, { rank: 1, ranks: 2, run: "r" });
+  const rest = [
+    'run "r", 2 ranks',
+    "parameters: included",
+    "",
+    "group 0: lr 0.001, betas 0.9 0.999, eps 1e-8, weight_decay 0.01, amsgrad false, maximize false, bias_correction true, decoupled_weight_decay true",
+    "  w: step 3",
+    "",
+    "file                                       tensors  bytes  rows",
+  ];
+  expect(all()).toEqual({
+    status: 1,
+    lines: [
+      "FOLDER: the save was not completed",
+      "every checksum holds",
+      ...rest,
+      "model/model-00001-of-00002.safetensors          1        40     w[0:2]",
+      "model/model-00002-of-00002.safetensors          1        20     w[2:3]",
+      "optimizer/optimizer-00001-of-00002.safetensors  2        80     w[0:2]",
+      "optimizer/optimizer-00002-of-00002.safetensors  2        40     w[2:3]",
+    ].map((line) => line.replace(/^file {7,}/, "file                                            ")),
+  });
+  await completeShards(path);
+  const complete = all();
+  expect(complete.status).toBe(0);
+  expect(complete.lines.slice(0, 2)).toEqual(["FOLDER: a complete save", "every checksum holds"]);
+  expect(complete.lines.slice(-4)).toEqual(
+    [
+      "model/model-00001-of-00002.safetensors          0        0      ",
+      "model/model-00002-of-00002.safetensors          1        60     w[0:3]",
+      "optimizer/optimizer-00001-of-00002.safetensors  2        80     w[0:2]",
+      "optimizer/optimizer-00002-of-00002.safetensors  2        40     w[2:3]",
+    ].map((line) => line.trimEnd()),
+  );
+  const shard = join(path, "optimizer", "optimizer-00002-of-00002.safetensors");
+  const bytes = readFileSync(shard);
+  bytes[bytes.length - 1]! ^= 1;
+  writeFileSync(shard, bytes);
+  const { status, lines } = all();
+  expect(status).toBe(1);
+  expect(lines[1]).toMatch(
+    /^damaged: "FOLDER\/optimizer\/optimizer-00002-of-00002\.safetensors: w\.exp_avg_sq, rows from 2 on": expected a block with checksum/,
+  );
 });

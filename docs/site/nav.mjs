@@ -13,6 +13,7 @@ export const NAV = [
       "docs/embedding.md",
       "docs/threads.md",
       "docs/checkpoints.md",
+      "docs/scale.md",
       "docs/benchmarks.md",
     ],
   },

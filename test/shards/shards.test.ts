@@ -81,7 +81,7 @@ describe.each(Object.keys(MOVES))("as %s", (kind) => {
       );
     const from = [make({ a: [4, 6] }), make({}), make({ b: [0, 3], a: [0, 4] }), make({})];
     for (const part of from) {
-      for (const name of ["a", "b"]) part.param(name).forEach((_, i, values) => (values[i] = i + 1));
+      for (const name of ["a", "b"]) part.param(name).set(Array.from(part.param(name), (_, i) => i + 1));
       part.step();
     }
     const to = [make({}), make({ a: [3, 5], b: [1, 2] })];

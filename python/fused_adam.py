@@ -5,7 +5,8 @@
     python fused_adam.py to-torch CHECKPOINT MODEL.pt OPTIMIZER.pt [--names FILE]
 
 MODEL.pt is torch.save(model.state_dict(), path), OPTIMIZER.pt is
-torch.save(optimizer.state_dict(), path), of torch.optim.Adam or AdamW.
+torch.save(optimizer.state_dict(), path), of torch.optim.Adam or AdamW, or of
+Apex's or DeepSpeed's Adam. States of other optimizers are refused.
 
 PyTorch knows parameters by number. FILE has their names, one a line, in the
 order in which the optimizer was given them, group by group. Without it the
@@ -26,6 +27,11 @@ import torch
 MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 HYPER = ("lr", "betas", "eps", "weight_decay", "amsgrad", "maximize")
 RULE = "decoupled_weight_decay"
+# How torch runs an optimizer, and what schedulers note: nothing of it changes what is computed.
+RUNNING = ("foreach", "fused", "capturable", "differentiable")
+NOTES = ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum", "swa_lr", "param_names", "params")
+# Apex's and DeepSpeed's.
+APEX = ("bias_correction", "adam_w_mode", "step")
 
 
 def read(path):
@@ -91,6 +97,23 @@ def to_torch(tensors, metadata, names=None):
     return {"state": state, "param_groups": groups}
 
 
+def _hyper(group):
+    """Hyper-parameters of a group; what changes the arithmetic in a way that Adam does not have is an error."""
+    for key, value in group.items():
+        if key not in (*HYPER, RULE, *APEX, *RUNNING, *NOTES) and not isinstance(value, str):
+            raise ValueError(f"param_groups: {key} is not Adam's, and may change what is computed")
+    if "amsgrad" not in group and any(key in group for key in (*RUNNING, RULE)):
+        raise ValueError("param_groups: expected amsgrad, as in every Adam of PyTorch, got none, as in RAdam")
+    rules = {bool(group[key]) for key in (RULE, "adam_w_mode") if key in group}
+    if len(rules) > 1:
+        raise ValueError(f"param_groups: {RULE} and adam_w_mode differ")
+    hyper = {key: float(group[key]) for key in ("lr", "eps", "weight_decay")}
+    hyper["betas"] = [float(beta) for beta in group["betas"]]
+    flags = {key: bool(group.get(key, False)) for key in ("amsgrad", "maximize")}
+    flags["bias_correction"] = bool(group.get("bias_correction", True))
+    return {**hyper, **flags, **{RULE: rule for rule in rules}}
+
+
 def from_torch(state_dict, params):
     """Tensors and metadata of a checkpoint.
 
@@ -103,25 +126,26 @@ def from_torch(state_dict, params):
     name_of = dict(zip(numbers, params))
     tensors, steps, groups = {}, {}, []
     for group in state_dict["param_groups"]:
+        groups.append({**_hyper(group), "params": [name_of[i] for i in group["params"]]})
         for i in group["params"]:
             name, param = name_of[i], params[name_of[i]]
             state = state_dict["state"].get(i, {})
-            keys = MOMENTS if group["amsgrad"] else MOMENTS[:2]
-            steps[name], tensors[name] = int(state.get("step", 0)), param
+            for key in state:
+                if key not in ("step", *MOMENTS):
+                    raise ValueError(f"{name}: the state has {key}, which is not Adam's")
+            keys = MOMENTS if groups[-1]["amsgrad"] else MOMENTS[:2]
+            # Apex counts the steps of a group.
+            steps[name], tensors[name] = int(state.get("step", group.get("step", 0)) if state else 0), param
             for key in keys:
                 # A parameter that has not been stepped has no moments.
                 moment = state[key] if state else torch.zeros_like(param, dtype=torch.float32)
                 if moment.shape != param.shape:
                     raise ValueError(f"{name}: expected moments of shape {list(param.shape)}, got {list(moment.shape)}")
                 tensors[f"{name}.{key}"] = moment
-        hyper = {key: group.get(key, False) for key in HYPER}
-        hyper["lr"] = float(hyper["lr"])
-        groups.append({**hyper, "bias_correction": True, "params": [name_of[i] for i in group["params"]]})
     # Older releases of PyTorch do not say which rule made a state. Version 1 of the format has no place for it.
-    told = all(RULE in group for group in state_dict["param_groups"])
-    for group, theirs in zip(groups, state_dict["param_groups"]):
-        if told:
-            group[RULE] = theirs[RULE]
+    told = all(RULE in group for group in groups)
+    if not told:
+        groups = [{key: value for key, value in group.items() if key != RULE} for group in groups]
     metadata = {"format": "fused-adam", "version": "2" if told else "1"}
     metadata["steps"] = json.dumps(steps)
     metadata["param_groups"] = json.dumps(groups)

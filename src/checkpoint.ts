@@ -16,8 +16,10 @@ import { readLoad } from "./optimizer/stateDict.js";
 export { fromOptax, type OptaxState, toOptax } from "./checkpoint/interop/optax.js";
 export { fromTfjs, type TfjsWeight, toTfjs } from "./checkpoint/interop/tfjs.js";
 export {
+  type FromTorchOptions,
   fromTorch,
   type TorchGroup,
+  type TorchNumber,
   type TorchState,
   type TorchStateDict,
   toTorch,

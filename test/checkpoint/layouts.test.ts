@@ -39,15 +39,170 @@ describe("torch", () => {
 
   test("what PyTorch adds is left out, and what old releases lack has its default", () => {
     const torch = toTorch(plain().stateDict(), order) as Any;
-    Object.assign(torch.param_groups[0], { foreach: null, capturable: false, initial_lr: 0.1, fused: true });
-    delete torch.param_groups[0].amsgrad;
-    delete torch.param_groups[0].maximize;
+    const runs = { foreach: null, fused: true, capturable: false, differentiable: false };
+    const notes = { initial_lr: 0.1, max_lr: 1, min_lr: 0, name: "all", layer: "head", param_names: order };
+    Object.assign(torch.param_groups[0], runs, notes);
     torch.state[0].step = Float32Array.of(12);
     torch.state[1].step = [13];
-    const ours = fromTorch(torch, order);
+    delete torch.param_groups[0].maximize;
     const optimizer = plain();
-    optimizer.loadStateDict(ours);
+    optimizer.loadStateDict(fromTorch(torch, order));
     expect(order.map((name) => optimizer.stateDict().state[name]!.step)).toEqual([12, 13, 0]);
+    for (const key of [...Object.keys(runs), "amsgrad", "decoupled_weight_decay"]) delete torch.param_groups[0][key];
+    optimizer.loadStateDict(fromTorch(torch, order));
+  });
+
+  test("numbers that are arrays or tensors of one element", () => {
+    const torch = toTorch(plain().stateDict(), order) as Any;
+    const numbers: [unknown, number][] = [
+      [7, 7],
+      [[7], 7],
+      [Float32Array.of(7), 7],
+      [Float64Array.of(7), 7],
+      [Int32Array.of(7), 7],
+      [BigInt64Array.of(7n), 7],
+      [BigInt64Array.of(2n ** 53n - 1n), 2 ** 53 - 1],
+      [{ data: BigInt64Array.of(7n), shape: [] }, 7],
+      [{ dtype: "float32", shape: [1], data: [7] }, 7],
+      [{ length: 1, 0: 7 }, 7],
+    ];
+    for (const [given, expected] of numbers) {
+      torch.state[0].step = given;
+      expect(fromTorch(torch, order).state.w!.step).toBe(expected);
+    }
+    for (const given of [Float32Array.of(0.125), [0.125], { shape: [], data: Float32Array.of(0.125) }]) {
+      Object.assign(torch.param_groups[0], { lr: given, betas: [given, given], weight_decay: given });
+      const [group] = fromTorch(torch, order).param_groups;
+      expect(group).toMatchObject({ lr: 0.125, betas: [0.125, 0.125], weight_decay: 0.125 });
+    }
+    for (const given of [
+      [],
+      [1, 2],
+      [[7]],
+      ["7"],
+      "7",
+      {},
+      { data: [] },
+      { data: "7" },
+      { data: null },
+      null,
+      true,
+      7n,
+    ]) {
+      torch.param_groups[0].lr = 0.1;
+      torch.state[0].step = given;
+      expect(typedError(() => fromTorch(torch, order))?.message, String(given)).toMatch(/^"state\[0\]\.step"/);
+      torch.state[0].step = 7;
+      torch.param_groups[0].lr = given;
+      expect(typedError(() => fromTorch(torch, order))?.message, String(given)).toMatch(/^"param_groups\[0\]\.lr"/);
+    }
+    torch.param_groups[0].lr = 0.1;
+    torch.state[0].step = BigInt64Array.of(2n ** 53n);
+    expect(typedError(() => fromTorch(torch, order))?.code).toBe("ERR_OUT_OF_RANGE");
+  });
+
+  test("keys of Apex and DeepSpeed that change the arithmetic are taken over", () => {
+    const torch = (group: object) => {
+      const dict = toTorch(stepped(plain()).stateDict(), order) as Any;
+      const { lr, betas, eps, weight_decay, params } = dict.param_groups[0];
+      return { ...dict, param_groups: [{ lr, betas, eps, weight_decay, params, ...group }] };
+    };
+    for (const [value, expected] of [
+      [false, false],
+      [0, false],
+      [1, true],
+      [true, true],
+      [undefined, true],
+    ]) {
+      const dict = fromTorch(torch({ bias_correction: value }), order);
+      const optimizer = plain();
+      optimizer.loadStateDict(dict);
+      expect(optimizer.paramGroups[0]!.biasCorrection).toBe(expected);
+      expect(dict.param_groups[0]).not.toHaveProperty("decoupled_weight_decay");
+    }
+    for (const value of [true, 1]) {
+      expect(fromTorch(torch({ adam_w_mode: value }), order).param_groups[0]!.decoupled_weight_decay).toBe(true);
+    }
+    const l2 = fromTorch(torch({ adam_w_mode: 0, weight_decay: 0.1 }), order);
+    expect(typedError(() => plain().loadStateDict(l2))?.code).toBe("ERR_STATE_MISMATCH");
+    const both = { adam_w_mode: true, decoupled_weight_decay: false, amsgrad: false };
+    expect(typedError(() => fromTorch(torch(both), order))?.message).toMatch(/adam_w_mode/);
+    for (const value of [null, 2, "true", []]) {
+      for (const key of ["bias_correction", "adam_w_mode", "amsgrad", "maximize"]) {
+        expect(
+          typedError(() => fromTorch(torch({ [key]: value }), order)),
+          `${key} ${value}`,
+        ).toBeDefined();
+      }
+    }
+    // Apex counts the steps of a group.
+    const apex = torch({ step: 41 });
+    for (const entry of Object.values(apex.state) as Any[]) delete entry.step;
+    expect(order.map((name) => fromTorch(apex, order).state[name]!.step)).toEqual([41, 41, 41]);
+    apex.state[1].step = 5;
+    expect(order.map((name) => fromTorch(apex, order).state[name]!.step)).toEqual([41, 5, 41]);
+    delete apex.param_groups[0].step;
+    expect(typedError(() => fromTorch(apex, order))?.message).toMatch(/^"state\[0\]\.step"/);
+  });
+
+  test.each([
+    [
+      "NAdam's group",
+      ({ param_groups }: Any) => Object.assign(param_groups[0], { momentum_decay: 0.004 }),
+      "momentum_decay",
+    ],
+    ["NAdam's state", ({ state }: Any) => Object.assign(state[0], { mu_product: 0.9 }), "mu_product"],
+    ["RAdam's group", ({ param_groups }: Any) => delete param_groups[0].amsgrad, "RAdam"],
+    ["Adamax's state", ({ state }: Any) => Object.assign(state[0], { exp_inf: state[0].exp_avg_sq }), "exp_inf"],
+    ["Adagrad's state", ({ state }: Any) => Object.assign(state[0], { sum: state[0].exp_avg }), "sum"],
+    [
+      "transformers' AdamW",
+      ({ param_groups }: Any) => Object.assign(param_groups[0], { correct_bias: false }),
+      "correct_bias",
+    ],
+    ["Apex's LAMB", ({ param_groups }: Any) => Object.assign(param_groups[0], { max_grad_norm: 1 }), "max_grad_norm"],
+    ["8-bit moments", ({ state }: Any) => Object.assign(state[0], { state1: new Uint8Array(5) }), "state1"],
+    ["a group without weight decay", ({ param_groups }: Any) => delete param_groups[0].weight_decay, "weight_decay"],
+    [
+      "a key that is not known",
+      ({ param_groups }: Any) => Object.assign(param_groups[0], { nesterov: true }),
+      "nesterov",
+    ],
+  ])("states of other optimizers are refused: %s", (_, change, what) => {
+    const torch = toTorch(state(), names);
+    change(torch);
+    expect(typedError(() => fromTorch(torch, names))?.message).toContain(what);
+  });
+
+  test("a Map is told what makes an object of it", () => {
+    const torch = toTorch(state(), names);
+    const map = { ...torch, state: new Map(Object.entries(torch.state)) } as Any;
+    expect(typedError(() => fromTorch(map, names))?.message).toBe(
+      '"state": expected an object by number of the parameter (Object.fromEntries makes one of a Map), got a Map',
+    );
+  });
+
+  test("`allowMissing`: what PyTorch has not stepped begins at step 0", () => {
+    const torch = toTorch(stepped(plain()).stateDict(), order);
+    delete torch.state[1];
+    for (const options of [{}, { allowMissing: false }, { allowMissing: undefined }]) {
+      expect(typedError(() => fromTorch(torch, order, options))?.code).toBe("ERR_STATE_MISMATCH");
+    }
+    for (const options of [null, 1, { allowMissing: 1 }, { allowMissing: null }, { missing: true }]) {
+      expect(typedError(() => fromTorch(torch, order, options as Any))?.name).toBe("TypeError");
+    }
+    for (const partial of [false, true]) {
+      const to = stepped(plain(), 5);
+      const report = to.loadStateDict(fromTorch(torch, order, { allowMissing: true }), { partial });
+      expect(report).toMatchObject({ loaded: ["9", "w"], missing: ["10"] });
+      expect(to.stateDict().state[10]).toEqual(plain().stateDict().state[10]);
+      expect(to.stateDict().state.w).toEqual(stepped(plain()).stateDict().state.w);
+    }
+    // And back: as PyTorch, without an entry. The others need moments.
+    const dict = fromTorch(torch, order, { allowMissing: true });
+    expect(toTorch(dict, order)).toEqual(torch);
+    expect(typedError(() => toTfjs(dict, order))?.code).toBe("ERR_STATE_MISMATCH");
+    expect(typedError(() => toOptax(dict))?.code).toBe("ERR_STATE_MISMATCH");
   });
 
   test("what does not fit is refused", () => {

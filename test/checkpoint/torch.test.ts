@@ -11,7 +11,7 @@ import type { Optimizer } from "../support/model.js";
 import { interpreter, noPython, noTorch, python } from "../support/python.js";
 import { root } from "../support/root.js";
 import { scratch } from "../support/scratch.js";
-import { expectClose } from "./support.js";
+import { expectClose, typedError } from "./support.js";
 
 const SHAPES = { "layer.weight": [3, 4], "layer.bias": [3], scale: [] } as const;
 const NAMES = Object.keys(SHAPES) as (keyof typeof SHAPES)[];
@@ -132,7 +132,7 @@ interface Dump {
   readonly param_groups: TorchStateDict["param_groups"];
 }
 
-function torchState({ state, param_groups }: Dump): TorchStateDict {
+function torchState({ state, param_groups }: Omit<Dump, "params">): TorchStateDict {
   const arrays = Object.entries(state).map(([i, entry]) => [
     i,
     Object.fromEntries(Object.entries(entry).map(([key, x]) => [key, Array.isArray(x) ? Float32Array.from(x) : x])),
@@ -225,6 +225,49 @@ describe.each(VARIANTS)("PyTorch's %s, amsgrad %s, files by %s", unless(lacking)
       expect(end.state["0"]!.step).toEqual(straight.state["0"]!.step);
     }
     expectSame(optimizer, straight);
+  });
+});
+
+describe("states of PyTorch's other optimizers", unless(noTorch()), () => {
+  /** What each leaves after three steps, with and without a state. */
+  const STATES = `
+import json, sys, torch
+sys.path.insert(0, ${JSON.stringify(join(root, "python"))})
+sys.dont_write_bytecode = True
+from fused_adam import from_torch
+found = {}
+for kind in ["Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "RMSprop", "SGD", "Adadelta", "ASGD", "Rprop"]:
+    for steps in [0, 3]:
+        w = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+        optimizer = getattr(torch.optim, kind)([w], lr=0.01)
+        for _ in range(steps):
+            w.grad = torch.tensor([0.5, -0.25])
+            optimizer.step()
+        state = optimizer.state_dict()
+        try:
+            from_torch(state, {"w": w})
+            refused = ""
+        except (ValueError, KeyError) as error:
+            refused = str(error)
+        plain = lambda x: x.flatten().tolist() if torch.is_tensor(x) else x
+        state["state"] = {i: {key: plain(x) for key, x in entry.items()} for i, entry in state["state"].items()}
+        found[f"{kind} {steps}"] = [state, refused]
+print(json.dumps(found))
+`;
+
+  test("are refused, here and by fused_adam.py; those of Adam and AdamW are not", () => {
+    const found = JSON.parse(python(STATES)) as Record<string, [Omit<Dump, "params">, string]>;
+    for (const [kind, [dump, refused]] of Object.entries(found)) {
+      const optimizer = Adam.createSync({ w: { shape: [2] } });
+      const load = () => optimizer.loadStateDict(fromTorch(torchState(dump), ["w"], { allowMissing: true }));
+      if (/^AdamW? /.test(kind)) {
+        expect(refused, kind).toBe("");
+        expect(load().loaded, kind).toEqual(kind.endsWith("3") ? ["w"] : []);
+      } else {
+        expect(refused, kind).not.toBe("");
+        expect(typedError(load)?.code, kind).toMatch(/^ERR_(STATE_MISMATCH|INVALID_TYPE)$/);
+      }
+    }
   });
 });
 

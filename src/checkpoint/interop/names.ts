@@ -15,11 +15,12 @@ export function positionsOf(names: readonly string[], expected: readonly string[
 }
 
 /** The state by name. @throws RangeError `ERR_STATE_MISMATCH` for parts of tensors, which other libraries would take for the whole */
-export function wholeState(stateDict: StateDict): StateDict["state"] {
+export function wholeState(stateDict: StateDict, complete = true): StateDict["state"] {
   const state = checkRecord("state", checkRecord("state_dict", stateDict).state);
   for (const [name, entry] of Object.entries(state)) {
-    const { rows } = checkRecord(`state.${name}`, entry);
+    const { rows, exp_avg } = checkRecord(`state.${name}`, entry);
     if (rows !== undefined) failMismatch(`state.${name}`, "a whole tensor's", "some of its rows");
+    if (complete && exp_avg === undefined) failMismatch(`state.${name}`, "moments", "none");
   }
   return state;
 }

@@ -41,10 +41,12 @@ try {
   const lane = async () => {
     for (let project = queue.shift(); project !== undefined; project = queue.shift()) {
       const some = consumers.filter((consumer) => consumer.project === project);
+      const start = Date.now();
       const installed = install(project, `${folder}/${project}`, tarball, some[0]!.names);
       for (const consumer of some) {
         await installed.then(() => run(consumer)).catch((error) => note("failed", consumer.name, error));
       }
+      console.log(`        ${project}: ${Math.round((Date.now() - start) / 1000)} s`);
     }
   };
   await Promise.all(Array.from({ length: LANES }, lane));

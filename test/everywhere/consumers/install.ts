@@ -37,14 +37,8 @@ export async function install(
 }
 
 /** Runs a script of the project's; what it prints. @param node the path of another than this one @throws if it fails or warns */
-export async function runScript(
-  dir: string,
-  script: string,
-  flags: readonly string[] = [],
-  args: readonly string[] = [],
-  node = process.execPath,
-): Promise<string> {
-  const { stdout, stderr } = await run(node, [...flags, script, ...args], { cwd: dir });
+export async function runScript(dir: string, args: readonly string[], node = process.execPath): Promise<string> {
+  const { stdout, stderr } = await run(node, args, { cwd: dir });
   if (stderr !== "") throw new Error(stderr);
   return stdout;
 }

@@ -1,5 +1,5 @@
 import { compile, TITLES } from "./typescript.js";
-import { built, inNode, inNodeVersion, viteDev, type Way } from "./ways.js";
+import { built, inNode, viteDev, type Way } from "./ways.js";
 
 export interface Consumer {
   readonly name: string;
@@ -29,6 +29,12 @@ export const CONSUMERS: readonly Consumer[] = [
   // In a worker its scope hoisting drops modules that are shared with what is loaded later: parcel-bundler/parcel#5503.
   { name: "parcel", project: "parcel", runs: ["page"], run: built() },
   { name: "parcel --no-scope-hoist", project: "parcel", runs: PAGE, run: built("--no-scope-hoist") },
+  { name: "next, Turbopack", project: "next", runs: PAGE, run: built() },
+  { name: "rsbuild", project: "rsbuild", runs: PAGE, run: built() },
+  { name: "sveltekit", project: "sveltekit", runs: PAGE, run: built() },
+  { name: "bun build", project: "bun", runs: PAGE, run: built() },
+  { name: "no bundler, module", project: "plain", runs: PAGE, run: built() },
+  { name: "no bundler, script", project: "script", runs: ["page"], run: built() },
   {
     name: "two copies in one page",
     project: "copies",
@@ -36,18 +42,26 @@ export const CONSUMERS: readonly Consumer[] = [
     runs: ["one", "other", "both"],
     run: built(),
   },
-  { name: "node, ESM", project: "node", runs: STEPS, run: inNode("esm.mjs") },
-  { name: "node, CommonJS", project: "node", runs: STEPS, run: inNode("cjs.cjs") },
+  { name: "node, ESM", project: "node", runs: STEPS, run: inNode(["esm.mjs"]) },
+  { name: "node, CommonJS", project: "node", runs: STEPS, run: inNode(["cjs.cjs"]) },
   ...NODES.flatMap((version) => [
-    { name: `node ${version}, ESM`, project: "node", runs: STEPS, run: inNodeVersion(version, "esm.mjs") },
-    { name: `node ${version}, CommonJS`, project: "node", runs: STEPS, run: inNodeVersion(version, "cjs.cjs") },
+    { name: `node ${version}, ESM`, project: "node", runs: STEPS, run: inNode(["esm.mjs"], version) },
+    { name: `node ${version}, CommonJS`, project: "node", runs: STEPS, run: inNode(["cjs.cjs"], version) },
   ]),
   {
     name: "node --frozen-intrinsics",
     project: "node",
     runs: STEPS,
-    run: inNode("esm.mjs", "--frozen-intrinsics", "--no-warnings"),
+    run: inNode(["--frozen-intrinsics", "--no-warnings", "esm.mjs"]),
   },
-  { name: "node, SES lockdown", project: "ses", runs: STEPS, run: inNode("main.mjs") },
+  { name: "node, SES lockdown", project: "ses", runs: STEPS, run: inNode(["main.mjs"]) },
+  ...["node", "jsdom"].map((environment) => ({
+    ...{ name: `jest, ${environment}`, project: "jest", runs: STEPS },
+    run: inNode(["run.js", environment]),
+  })),
+  ...["threads", "forks", "vmThreads"].map((pool) => ({
+    ...{ name: `vitest, ${pool}`, project: "vitest", runs: STEPS },
+    run: inNode(["run.js", pool]),
+  })),
   { name: "typescript", project: "typescript", runs: TITLES, run: compile, expected: "" },
 ];

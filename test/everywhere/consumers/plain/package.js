@@ -1,0 +1,1 @@
+export { AdamW, cosine, encodeCheckpoint, loadCheckpoint, preload } from "./fused-adam.mjs";

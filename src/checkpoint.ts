@@ -4,11 +4,11 @@
  *
  * @packageDocumentation
  */
-import { type CheckpointReport, checkCheckpoint } from "./checkpoint/load.js";
+import { checkCheckpoint } from "./checkpoint/load.js";
 import { encodePlan, exclusively, planCheckpoint } from "./checkpoint/save.js";
 import { checkUint8Array } from "./checks/arrays.js";
 import type { Bytes } from "./checks/libraries.js";
-import type { LoadOptions, ParamSource } from "./checks/types.js";
+import type { CheckpointReport, LoadOptions, ParamSource } from "./checks/types.js";
 import { isShared } from "./memory/shared.js";
 import type { Optimizer } from "./optimizer/optimizer.js";
 import { readLoad } from "./optimizer/stateDict.js";
@@ -24,7 +24,7 @@ export {
   type TorchStateDict,
   toTorch,
 } from "./checkpoint/interop/torch.js";
-export type { CheckpointReport } from "./checkpoint/load.js";
+export type { CheckpointReport } from "./checks/types.js";
 
 /** What goes into a checkpoint. */
 export interface CheckpointOptions {

@@ -4,12 +4,12 @@
  * @packageDocumentation
  */
 import { fileURLToPath } from "node:url";
-import { type CheckpointReport, checkCheckpoint } from "./checkpoint/load.js";
+import { checkCheckpoint } from "./checkpoint/load.js";
 import { exclusively, planCheckpoint } from "./checkpoint/save.js";
 import type { CheckpointOptions } from "./checkpoint.js";
 import { fail, failType, show } from "./checks/errors.js";
 import { inFile } from "./checks/inFile.js";
-import type { LoadOptions, LoadReport } from "./checks/types.js";
+import type { CheckpointReport, LoadOptions, LoadReport } from "./checks/types.js";
 import { isRecord } from "./checks/values.js";
 import { replaceFile } from "./files/atomicFile.js";
 import { failFile } from "./files/fileErrors.js";

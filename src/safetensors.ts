@@ -17,6 +17,7 @@ import {
 import { checkFloat32Array, checkUint8Array } from "./checks/arrays.js";
 import { typedArrayName } from "./checks/builtins.js";
 import { fail, failType, show } from "./checks/errors.js";
+import type { Bytes, Floats } from "./checks/libraries.js";
 import { checkArray, checkCount, checkObject, checkRecord, own } from "./checks/values.js";
 
 /** A tensor of a file. */
@@ -26,7 +27,7 @@ export interface SafetensorsTensor {
   /** Length of each dimension; none for a scalar. */
   readonly shape: readonly number[];
   /** Its elements, little-endian, row by row: a view of the bytes that were given, not a copy. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bytes: Bytes;
   /**
    * A copy as float32. Exact for F32, BF16, F16, F8_E4M3, F8_E5M2, F8_E8M0, both FNUZ types, BOOL (0 and 1) and integers of up to 16 bits;
    * F64 and longer integers are rounded to nearest, ties to even.
@@ -34,7 +35,7 @@ export interface SafetensorsTensor {
    * @throws TypeError `ERR_DTYPE` for a type that has no such values (complex numbers), whose order in a byte the format does not say (F4,
    * F6_E2M3, F6_E3M2), or that is not known; `ERR_DETACHED_BUFFER`; RangeError `ERR_OUT_OF_MEMORY`
    */
-  toFloat32(): Float32Array<ArrayBuffer>;
+  toFloat32(): Floats;
 }
 
 /** What is in a file. */
@@ -137,7 +138,7 @@ interface Part extends TensorSpec {
  * const data = new Float32Array([1, 2, 3, 4]);
  * const bytes = writeSafetensors({ metadata: { format: "pt" }, tensors: { w: { shape: [2, 2], data } } });
  */
-export function writeSafetensors(content: SafetensorsContent): Uint8Array<ArrayBuffer> {
+export function writeSafetensors(content: SafetensorsContent): Bytes {
   checkObject("content", content, ["metadata", "tensors"]);
   const metadata = checkMetadata(own(content, "metadata") ?? {});
   const tensors = checkRecord("tensors", own(content, "tensors"), "an object with a tensor by each name");

@@ -1,7 +1,7 @@
 import { checkFinite } from "../checks/arrays.js";
 import type { LoadSettings } from "../checks/defaults.js";
 import { fail, failMismatch, show, showShape } from "../checks/errors.js";
-import type { LoadReport, StateDict } from "../checks/types.js";
+import type { CheckpointReport, StateDict } from "../checks/types.js";
 import { type ElementStorage, FLOAT32, momentsOf } from "../memory/regions.js";
 import type { Group } from "../optimizer/group.js";
 import { checkNames, checkState, tensorsOf } from "../optimizer/stateDict.js";
@@ -16,14 +16,6 @@ import {
 } from "./format.js";
 import { checkTypes, type Header, parseHeader, type TensorEntry } from "./safetensors.js";
 import { checkWhole } from "./save.js";
-
-/** What a checkpoint brought: what was loaded, and what the user had put in. */
-export interface CheckpointReport extends LoadReport {
-  /** As it was saved; empty if there was none. */
-  metadata: Record<string, string>;
-  /** Copies, flat and row-major; empty if there were none. */
-  tensors: Record<string, Float32Array>;
-}
 
 /** A checkpoint that has been checked, alone and against the groups. */
 export interface CheckedCheckpoint {

@@ -6,6 +6,9 @@
 /** A Uint8Array whose memory is not shared. Only since 5.7 is there a `Uint8Array<ArrayBuffer>`, which is what this is then. */
 export type Bytes = ReturnType<Uint8ArrayConstructor["of"]>;
 
+/** The same for a Float32Array. */
+export type Floats = ReturnType<Float32ArrayConstructor["of"]>;
+
 /** `[Symbol.dispose]()`, for `using`; nothing where the libraries do not know that symbol. */
 export type Disposing = SymbolConstructor extends { readonly dispose: infer Key extends symbol }
   ? { [K in Key]: () => void }

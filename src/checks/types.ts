@@ -195,6 +195,14 @@ export interface LoadReport {
   params: boolean;
 }
 
+/** What a checkpoint brought: what was loaded, and what the user had put in. */
+export interface CheckpointReport extends LoadReport {
+  /** As it was saved; empty if there was none. */
+  metadata: Record<string, string>;
+  /** Copies, flat and row-major; empty if there were none. */
+  tensors: Record<string, Float32Array>;
+}
+
 /** One parameter's state; arrays flat, row-major, as long as the parameter. At step 0 all of them may be missing, and are zeros then. */
 export interface ParamState {
   /** Steps that this parameter has taken, from 0 to 2^53 - 1. */

@@ -166,7 +166,7 @@ describe("the rest", () => {
   it("docs/promises.md has the versions of the runtimes that run these tests, and of what the package is tried with", () => {
     const text = readFileSync(join(root, "docs/promises.md"), "utf8");
     const runtimes = RUNTIMES.flatMap(({ name, from }) => (from === undefined ? [] : [name.split(" ")[1]!]));
-    const tools = [...new Set(CONSUMERS.map(({ project }) => project))].flatMap(toolsOf);
+    const tools = CONSUMERS.flatMap(toolsOf);
     const versions = [...runtimes, ...NODES, ...tools];
     expect(versions.filter((version) => !text.includes(version))).toEqual([]);
     expect(Math.min(runtimes.length, NODES.length, tools.length)).toBeGreaterThan(2);
@@ -182,11 +182,11 @@ describe("the rest", () => {
   });
 });
 
-/** The version of what a consumer is about: what has the project's name, or is an alias of it. */
-function toolsOf(project: string): string[] {
+/** The versions of what a consumer is about. */
+function toolsOf({ project, tool = project }: (typeof CONSUMERS)[number]): string[] {
   const manifest = readFileSync(join(root, `test/everywhere/consumers/${project}/package.json`), "utf8");
   const { devDependencies = {} }: { devDependencies?: Record<string, string> } = JSON.parse(manifest);
-  const tools = Object.entries(devDependencies).filter(([name]) => name === project || name.startsWith(`${project}-`));
+  const tools = Object.entries(devDependencies).filter(([name]) => name === tool || name.startsWith(`${tool}-`));
   return tools.map(([, version]) => version.replace(/^npm:.*@/, ""));
 }
 

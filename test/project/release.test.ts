@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { root } from "../support/root.js";
 import { MODULE_NAMES } from "../support/wasm.js";
@@ -50,6 +50,22 @@ describe("the tarball", () => {
       expect([from(main), from(module), from(types), rest]).toEqual([cjs.default, esm.default, esm.types, {}]);
     }
     expect(subpaths.length).toBeGreaterThan(3);
+  });
+
+  // `npm run test:consumers` compiles them, which takes longer.
+  it("declarations that users read have types of TypeScript 5.0's libraries alone, or take them from src/checks/libraries.ts", () => {
+    const seen = new Set(
+      [".", ...subpaths.map((name) => `./${name}`)].map((path) => manifest.exports[path].import.types),
+    );
+    for (const path of seen) {
+      const text = read(path).replace(/\/\*.*?\*\/|\/\/.*/gs, "");
+      for (const [, target] of text.matchAll(/from "(\.[^"]*)\.js"|import\("(\.[^"]*)\.js"\)/g))
+        seen.add(join(dirname(path), `${target}.d.ts`));
+      if (!path.endsWith("checks/libraries.d.ts")) {
+        expect(text, path).not.toMatch(/Array<ArrayBuffer|\bWebAssembly\.|Symbol\.(?:async)?[dD]ispose/);
+      }
+    }
+    expect([...seen].some((path) => path.endsWith("checks/libraries.d.ts"))).toBe(true);
   });
 
   it("everything that package.json points to is in it", () => {

@@ -5,6 +5,8 @@ export interface Consumer {
   readonly name: string;
   /** The folder beside this file. */
   readonly project: string;
+  /** The package that it is about, among its devDependencies. Default: the project's name, or what starts with it. */
+  readonly tool?: string;
   /** The names that the package is installed under. Default: its own. */
   readonly names?: readonly string[];
   readonly run: Way;
@@ -30,9 +32,9 @@ export const CONSUMERS: readonly Consumer[] = [
   { name: "parcel", project: "parcel", runs: ["page"], run: built() },
   { name: "parcel --no-scope-hoist", project: "parcel", runs: PAGE, run: built("--no-scope-hoist") },
   { name: "next, Turbopack", project: "next", runs: PAGE, run: built() },
-  { name: "rsbuild", project: "rsbuild", runs: PAGE, run: built() },
-  { name: "sveltekit", project: "sveltekit", runs: PAGE, run: built() },
-  { name: "bun build", project: "bun", runs: PAGE, run: built() },
+  { name: "rsbuild", project: "rsbuild", tool: "@rsbuild/core", runs: PAGE, run: built() },
+  { name: "sveltekit", project: "sveltekit", tool: "@sveltejs/kit", runs: PAGE, run: built() },
+  { name: "bun build", project: "bun", tool: "@oven/bun-linux-x64-baseline", runs: PAGE, run: built() },
   { name: "no bundler, module", project: "plain", runs: PAGE, run: built() },
   { name: "no bundler, script", project: "script", runs: ["page"], run: built() },
   {

@@ -8,6 +8,7 @@ import { headerEnd } from "./checkpoint/safetensors.js";
 import { encodePlan, exclusively } from "./checkpoint/save.js";
 import { checkUint8Array } from "./checks/arrays.js";
 import { inFile } from "./checks/inFile.js";
+import type { Bytes } from "./checks/libraries.js";
 import type { LoadReport } from "./checks/types.js";
 import { checkArray, checkObject, own } from "./checks/values.js";
 import { isShared } from "./memory/shared.js";
@@ -36,9 +37,9 @@ export interface ShardOptions {
 /** A rank's shard: safetensors files. */
 export interface EncodedShard {
   /** Moments, step counts and hyper-parameters. */
-  readonly optimizer: Uint8Array<ArrayBuffer>;
+  readonly optimizer: Bytes;
   /** The parameters; none with `params: false`. */
-  readonly model?: Uint8Array<ArrayBuffer>;
+  readonly model?: Bytes;
 }
 
 /** All shards of a save, in any order. */

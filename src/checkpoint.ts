@@ -52,7 +52,10 @@ export interface CheckpointOptions {
  *
  * const optimizer = AdamW.createSync({ w: new Float32Array([1, 2, 3]) });
  * const bytes = encodeCheckpoint(optimizer, { metadata: { epoch: "7" } });
- * const { metadata } = loadCheckpoint(AdamW.createSync({ w: { shape: [3] } }), bytes);
+ * const { metadata } = loadCheckpoint(
+ *   AdamW.createSync({ w: { shape: [3] } }),
+ *   bytes,
+ * );
  * console.log(metadata.epoch); // 7
  */
 export function encodeCheckpoint(optimizer: Optimizer, options?: CheckpointOptions): Bytes {

@@ -95,7 +95,8 @@ export function adam<Params extends ArrayTree = ArrayTree>(
  * const optimizer = adamw({ lr: 1e-3, mask: { w: true, b: false } });
  * let params = { w: np.array([1, 2]), b: np.array(0.5) };
  * let state = optimizer.init(tree.ref(params));
- * const grads = { w: np.array([3, 4]), b: np.array(-1) }; // grad(loss)(tree.ref(params), …)
+ * // By grad(loss)(tree.ref(params), …).
+ * const grads = { w: np.array([3, 4]), b: np.array(-1) };
  * [params, state] = optimizer.step(grads, state, params);
  */
 export function adamw<Params extends ArrayTree = ArrayTree>(

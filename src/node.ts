@@ -38,8 +38,13 @@ export type { ShardOptions } from "./shards.js";
  * import { loadCheckpointFile, saveCheckpointFile } from "fused-adam/node";
  *
  * const optimizer = AdamW.createSync({ w: new Float32Array([1, 2, 3]) });
- * await saveCheckpointFile("run.safetensors", optimizer, { metadata: { epoch: "7" } });
- * const { metadata } = await loadCheckpointFile("run.safetensors", optimizer);
+ * await saveCheckpointFile("run.safetensors", optimizer, {
+ *   metadata: { epoch: "7" },
+ * });
+ * const { metadata } = await loadCheckpointFile(
+ *   "run.safetensors",
+ *   optimizer,
+ * );
  */
 export async function saveCheckpointFile(
   path: string | URL,
@@ -91,10 +96,18 @@ export async function loadCheckpointFile(
  * @throws (rejects with) what `encodeShard` throws, before a file is touched; Error `ERR_FILE` naming the path
  * @example
  * import { AdamW } from "fused-adam";
- * import { completeShards, loadShardFiles, saveShards } from "fused-adam/node";
+ * import {
+ *   completeShards,
+ *   loadShardFiles,
+ *   saveShards,
+ * } from "fused-adam/node";
  *
  * const optimizer = AdamW.createSync({ w: { shape: [3, 5] } });
- * await saveShards("step-100", optimizer, { rank: 0, ranks: 1, run: "from Monday" }); // on every rank
+ * await saveShards("step-100", optimizer, {
+ *   rank: 0,
+ *   ranks: 1,
+ *   run: "from Monday",
+ * }); // on every rank
  * await completeShards("step-100"); // on one, when all have saved
  * const part = AdamW.createSync({ w: { shape: [3, 5], rows: [1, 3] } });
  * await loadShardFiles("step-100", part); // on any number of ranks

@@ -75,7 +75,15 @@ export interface SafetensorsContent {
  * import { AdamW } from "fused-adam";
  * import { readSafetensors, writeSafetensors } from "fused-adam/safetensors";
  *
- * const bytes = writeSafetensors({ tensors: { w: { dtype: "BF16", shape: [2], bytes: Uint8Array.of(0x80, 0x3f, 0, 0xc0) } } });
+ * const bytes = writeSafetensors({
+ *   tensors: {
+ *     w: {
+ *       dtype: "BF16",
+ *       shape: [2],
+ *       bytes: Uint8Array.of(0x80, 0x3f, 0, 0xc0),
+ *     },
+ *   },
+ * });
  * const { shape, toFloat32 } = readSafetensors(bytes).tensors.w!;
  * const optimizer = AdamW.createSync({ w: { shape, data: toFloat32() } });
  * console.log(optimizer.param("w").join()); // 1,-2
@@ -136,7 +144,10 @@ interface Part extends TensorSpec {
  * import { writeSafetensors } from "fused-adam/safetensors";
  *
  * const data = new Float32Array([1, 2, 3, 4]);
- * const bytes = writeSafetensors({ metadata: { format: "pt" }, tensors: { w: { shape: [2, 2], data } } });
+ * const bytes = writeSafetensors({
+ *   metadata: { format: "pt" },
+ *   tensors: { w: { shape: [2, 2], data } },
+ * });
  */
 export function writeSafetensors(content: SafetensorsContent): Bytes {
   checkObject("content", content, ["metadata", "tensors"]);

@@ -60,11 +60,21 @@ export interface EncodedShards {
  * import { AdamW } from "fused-adam";
  * import { encodeShard, loadShards } from "fused-adam/shards";
  *
- * const halves = [[0, 2], [2, 3]].map(([first, end]) => AdamW.createSync({ w: { shape: [3, 5], rows: [first!, end!] } }));
+ * const halves = [
+ *   [0, 2],
+ *   [2, 3],
+ * ].map(([first, end]) =>
+ *   AdamW.createSync({ w: { shape: [3, 5], rows: [first!, end!] } }),
+ * );
  * const run = "from Monday";
- * const shards = halves.map((optimizer, rank) => encodeShard(optimizer, { rank, ranks: 2, run }));
+ * const shards = halves.map((optimizer, rank) =>
+ *   encodeShard(optimizer, { rank, ranks: 2, run }),
+ * );
  * const whole = AdamW.createSync({ w: { shape: [3, 5] } });
- * loadShards(whole, { optimizer: shards.map(({ optimizer }) => optimizer), model: shards.map(({ model }) => model!) });
+ * loadShards(whole, {
+ *   optimizer: shards.map(({ optimizer }) => optimizer),
+ *   model: shards.map(({ model }) => model!),
+ * });
  */
 export function encodeShard(optimizer: Optimizer, options: ShardOptions): EncodedShard {
   return exclusively(optimizer, (groups, whole) => {

@@ -32,7 +32,9 @@ export function adam(tf: Tf, options?: TfjsOptions): FusedOptimizer {
  *
  * const optimizer = adamw(tf, { lr: 1e-3, weightDecay: 0.01 });
  * const w = tf.variable(tf.tensor2d([[1, 2]]));
- * optimizer.applyGradients([{ name: w.name, tensor: tf.tensor2d([[0.1, 0.2]]) }]); // or minimize(loss)
+ * optimizer.applyGradients([
+ *   { name: w.name, tensor: tf.tensor2d([[0.1, 0.2]]) },
+ * ]); // or minimize(loss)
  */
 export function adamw(tf: Tf, options?: TfjsOptions): FusedOptimizer {
   return factoryFor(tf)("FusedAdamW", options);

@@ -466,7 +466,10 @@ export class AdamW extends Optimizer {
    * @example
    * import { AdamW } from "fused-adam";
    *
-   * const optimizer = await AdamW.create({ w: { shape: [784, 10] }, b: { shape: [10] } }, { lr: 1e-3 });
+   * const optimizer = await AdamW.create(
+   *   { w: { shape: [784, 10] }, b: { shape: [10] } },
+   *   { lr: 1e-3 },
+   * );
    * optimizer.grad("w").fill(0.1); // your backward pass
    * optimizer.step({ clipNorm: 1 });
    */

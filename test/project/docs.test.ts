@@ -140,6 +140,16 @@ describe("shell", () => {
 });
 
 describe("the rest", () => {
+  it("lines of code have at most 75 characters, which is what a page is wide", () => {
+    // Formulas are typeset; a header's value, a URL and a diff's lines are of one piece.
+    const lines = blocks
+      .filter(({ file, language }) => file !== "CONTRIBUTING.md" && !["math", "http", "diff"].includes(language))
+      .flatMap(({ file, line, code }) => code.split("\n").map((text, i) => ({ at: `${file}:${line + i}`, text })));
+    const long = lines.filter(({ text }) => text.length > 75 && !text.includes("https://"));
+    expect(long.map(({ at, text }) => `${at}: ${text}`)).toEqual([]);
+    expect(lines.length).toBeGreaterThan(500);
+  });
+
   it.each(titled(blocks.filter(({ note }) => note?.key === "tested")))("%s: the named test takes it", (_, { note }) => {
     const test = TESTED[note!.text];
     expect(test, note!.text).toBeDefined();

@@ -165,7 +165,15 @@ export interface TensorSpec {
  * than the format's 100 MB
  */
 export function serializeHeader(tensors: Iterable<TensorSpec>, metadata: ReadonlyMap<string, string>): Uint8Array {
-  const strings = [...metadata].map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`);
+  let length = 0;
+  // Counted piece by piece, because a string of JavaScript has no room for five times as much.
+  const text = (value: unknown) => {
+    const json = stringify(value);
+    length += json.length;
+    checkLength(length);
+    return json;
+  };
+  const strings = [...metadata].map(([key, value]) => `${text(key)}:${text(value)}`);
   const members = [`"${METADATA}":{${strings.join(",")}}`];
   const names = new Set([METADATA]);
   let offset = 0;
@@ -173,16 +181,32 @@ export function serializeHeader(tensors: Iterable<TensorSpec>, metadata: Readonl
     if (names.has(name)) fail(RangeError, "ERR_DUPLICATE_NAME", name, "a name that no other tensor has", show(name));
     names.add(name);
     const end = offset + byteLength(name, dtype, shape);
-    members.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [offset, end] })}`);
+    members.push(`${text(name)}:${text({ dtype, shape, data_offsets: [offset, end] })}`);
     offset = end;
   }
   const json = encodeUtf8(`{${members.join(",")}}`);
-  const length = Math.ceil(json.length / 8) * 8;
-  if (length > LONGEST_HEADER) invalid("header length", `at most ${LONGEST_HEADER}`, String(length));
+  length = Math.ceil(json.length / 8) * 8;
+  checkLength(length);
   const header = new Uint8Array(PREFIX + length).fill(0x20);
   new DataView(header.buffer).setBigUint64(0, BigInt(length), true);
   header.set(json, PREFIX);
   return header;
+}
+
+function stringify(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch (cause) {
+    return tooLong("more than fits into a string", cause);
+  }
+}
+
+function checkLength(length: number): void {
+  if (length > LONGEST_HEADER) tooLong(String(length));
+}
+
+function tooLong(got: string, cause?: unknown): never {
+  invalid("header length", `at most ${LONGEST_HEADER}`, got, cause);
 }
 
 function invalid(label: string, expected: string, got: string, cause?: unknown): never {

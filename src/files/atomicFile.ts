@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Stats } from "node:fs";
 // The default export, so that tests can replace its functions.
 import fs, { type FileHandle } from "node:fs/promises";
-import { dirname, isAbsolute, sep } from "node:path";
+import { basename, dirname, isAbsolute } from "node:path";
 import { fail } from "../checks/errors.js";
 import { warnOnce } from "../checks/warn.js";
 import { checkIsFile, codeOf } from "./fileErrors.js";
@@ -17,15 +17,19 @@ export type Append = (bytes: Uint8Array) => Promise<void>;
  */
 export async function replaceFile(path: string, write: (append: Append) => Promise<void>): Promise<void> {
   const { target, old } = await findTarget(path);
-  const folder = dirname(target);
-  // By `sep`, not by `join`, which takes "link/.." for nothing. Short, because the target's name may be as long as names can be.
-  const temporary = `${folder}${sep}.fused-adam.${randomBytes(8).toString("hex")}.tmp`;
+  // Short, because the target's name may be as long as names can be.
+  const temporary = beside(target, `.fused-adam.${randomBytes(8).toString("hex")}.tmp`);
   const file = await fs.open(temporary, "wx", old && modeAtFirst(old));
   try {
     try {
       if (old !== undefined) await makeLike(old, file);
       await write(async (bytes) => {
-        for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten;
+        for (let at = 0; at < bytes.length; ) {
+          const { bytesWritten } = await file.write(bytes, at);
+          if (bytesWritten === 0)
+            fail(Error, "ERR_FILE", path, "a file that can be written", "none: it takes no bytes");
+          at += bytesWritten;
+        }
       });
       await flush(file);
     } finally {
@@ -36,7 +40,7 @@ export async function replaceFile(path: string, write: (append: Append) => Promi
     await fs.rm(temporary, { force: true }).catch(() => {});
     throw error;
   }
-  await flushFolder(folder);
+  await flushFolder(dirname(target));
 }
 
 /** The file that a path stands for, and what it is; undefined if there is none yet. Links are followed, also to where nothing is. */
@@ -50,9 +54,14 @@ async function findTarget(path: string): Promise<{ target: string; old: Stats | 
   // A loop is an error of `stat`: links end somewhere.
   while ((await ifThere(fs.lstat(target)))?.isSymbolicLink()) {
     const link = await fs.readlink(target);
-    target = isAbsolute(link) ? link : `${dirname(target)}${sep}${link}`;
+    target = isAbsolute(link) ? link : beside(target, link);
   }
   return { target, old };
+}
+
+/** Another name in place of a path's last. `join` would take "link/.." for nothing, and `dirname` with a separator Windows' "C:" for its root. */
+function beside(path: string, name: string): string {
+  return path.slice(0, path.length - basename(path).length) + name;
 }
 
 /** Puts a file that is flushed in the place of another. */

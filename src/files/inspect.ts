@@ -77,16 +77,17 @@ function sumOfSquares(values: ArrayLike<number>): number {
 }
 
 function aboutCheckpoint(header: Header): string[] {
-  const { steps, groups, kernel } = readMetadata(header);
+  const { steps, groups, kernel, metadata } = readMetadata(header);
   const hasParams = [...steps.keys()].some((name) => header.tensors.has(name));
   return [
     `fused-adam checkpoint, version ${visible(header.metadata.get("version")!)}, kernel ${kernel ?? "not recorded"}`,
     `parameters: ${hasParams ? "included" : "not included"}`,
+    ...aboutMetadata({ metadata }),
     ...groupLines({ groups, steps }),
   ];
 }
 
-function aboutMetadata({ metadata }: Header): string[] {
+function aboutMetadata({ metadata }: Pick<Header, "metadata">): string[] {
   return [...metadata].map(([key, value]) => `${visible(key)}: ${visible(value)}`);
 }
 

@@ -14,25 +14,32 @@ export type Read = (bytes: Uint8Array<ArrayBuffer>, offset: number) => Promise<v
  * @throws (rejects with) Error `ERR_FILE` naming the path
  */
 export async function withFile<T>(path: string, run: (length: number, read: Read) => Promise<T>): Promise<T> {
-  let file: FileHandle | undefined;
   try {
     // Before it is opened: a named pipe is not open until somebody writes to it.
     checkIsFile(path, await fs.stat(path));
-    file = await fs.open(path, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0));
-    const stat = await file.stat();
-    checkIsFile(path, stat);
-    const read: Read = async (bytes, offset) => {
-      for (let at = 0; at < bytes.length; ) {
-        const { bytesRead } = await file!.read(bytes, at, Math.min(bytes.length - at, MOST), offset + at);
-        if (bytesRead === 0)
-          fail(Error, "ERR_FILE", path, `${stat.size} bytes`, `${offset + at}: it was cut meanwhile`);
-        at += bytesRead;
-      }
-    };
-    return await run(stat.size, read);
+    const file = await fs.open(path, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0));
+    try {
+      return await readOpen(path, file, run);
+    } finally {
+      await file.close();
+    }
   } catch (cause) {
     return failFile(path, "a file that can be read", cause);
-  } finally {
-    await file?.close();
   }
+}
+
+async function readOpen<T>(
+  path: string,
+  file: FileHandle,
+  run: (length: number, read: Read) => Promise<T>,
+): Promise<T> {
+  const stat = await file.stat();
+  checkIsFile(path, stat);
+  return run(stat.size, async (bytes, offset) => {
+    for (let at = 0; at < bytes.length; ) {
+      const { bytesRead } = await file.read(bytes, at, Math.min(bytes.length - at, MOST), offset + at);
+      if (bytesRead === 0) fail(Error, "ERR_FILE", path, `${stat.size} bytes`, `${offset + at}: it was cut meanwhile`);
+      at += bytesRead;
+    }
+  });
 }

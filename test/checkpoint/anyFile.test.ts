@@ -185,6 +185,17 @@ describe("writeSafetensors", () => {
     }
   });
 
+  it("more text than a header has room for is refused before it is put together", async () => {
+    const expected = rangeError("header length", "ERR_CHECKPOINT");
+    const refused = async (content: Parameters<typeof writeSafetensors>[0]) =>
+      expectError(await caught(() => writeSafetensors(content)), expected);
+    // As JSON 540 MB, more than a string of V8 can have; and twice what a header may have.
+    const long = "\0".repeat(90_000_000);
+    const half = "x".repeat(60_000_000);
+    await refused({ metadata: { long }, tensors: {} });
+    await refused({ tensors: { [`a${half}`]: new Float32Array(1), [`b${half}`]: new Float32Array(1) } });
+  });
+
   it("a polluted Object.prototype adds nothing", async () => {
     const plain = writeSafetensors({ tensors: { w: new Float32Array(1) } });
     await polluted({ metadata: { a: "b" }, data: new Float32Array(1), dtype: "F32" }, () => {

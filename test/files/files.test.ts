@@ -180,6 +180,38 @@ describe("errors name the path and keep their cause", () => {
     expect(Buffer.from(encoded(stepped(tiny()))).equals(readFileSync(path))).toBe(true);
   });
 
+  test("a disk that takes no bytes, and says so by no error", { timeout: 10_000 }, async () => {
+    await saveCheckpointFile(path, tiny());
+    const old = readFileSync(path);
+    const { open } = fs;
+    vi.spyOn(fs, "open").mockImplementation(async (...args) => {
+      const file = await open(...args);
+      file.write = (async () => ({ bytesWritten: 0 })) as never;
+      return file;
+    });
+    const error = await rejection(saveCheckpointFile(path, stepped(tiny())));
+    expect(error).toMatchObject({ name: "Error", code: "ERR_FILE" });
+    expect(error.message).toBe(`"${path}": expected a file that can be written, got none: it takes no bytes`);
+    expect(readFileSync(path).equals(old)).toBe(true);
+    expect(readdirSync(folder)).toEqual(["run.safetensors"]);
+  });
+
+  test("when a file that was read cannot be closed", async () => {
+    await saveCheckpointFile(path, tiny());
+    const { open } = fs;
+    vi.spyOn(fs, "open").mockImplementation(async (...args) => {
+      const file = await open(...args);
+      const { close } = file;
+      file.close = async () => {
+        await close.call(file);
+        throw failure("EIO");
+      };
+      return file;
+    });
+    const error = await rejection(loadCheckpointFile(path, tiny()));
+    expect(error).toMatchObject({ name: "Error", code: "ERR_FILE", cause: { code: "EIO" } });
+  });
+
   test.each(["saveCheckpointFile", "loadCheckpointFile"] as const)(
     "in %s, of another realm, or none at all",
     async (name) => {

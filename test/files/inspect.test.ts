@@ -68,6 +68,12 @@ test("a checkpoint: tensors, shapes, steps, groups, norms, and that the checksum
   expect(inspect("state", encodeCheckpoint(optimizer, { params: false })).stdout).toContain(
     "\nparameters: not included\n",
   );
+  const own = inspect(
+    "own",
+    encodeCheckpoint(optimizer, { metadata: { epoch: "7" }, tensors: { mean: Float32Array.of(3, 4) } }),
+  );
+  expect(own.stdout).toContain("\nparameters: included\nepoch: 7\n");
+  expect(own.stdout).toMatch(/\nmean +F32 +\[2\] +5\.00000\n/);
   const flipped = bytes.map((byte, i) => (i === bytes.length - 1 ? byte ^ 1 : byte));
   const damaged = inspect("damaged", flipped);
   expect(damaged.status).toBe(1);

@@ -29,7 +29,7 @@ function partsOf(model: Model): Parts {
   return {
     steps() {
       for (let i = 0; i < FLUSH_EVERY; i++) {
-        stepConstants(constants, OPTIONS, false, HYPER.lr, ++step, 1);
+        stepConstants(constants, OPTIONS, false, HYPER.lr, HYPER.weightDecay, ++step, 1);
         writeUpdate(words, 0, addresses, floats, 0, constants);
         callUpdate(update, words, 0, 0, length, floats, 0);
       }

@@ -9,16 +9,16 @@ const LOADER = "@assemblyscript/loader";
 const GPU = "./gpu/web*";
 /** A row for every entry point; with the core where it is used together with it. */
 const BUDGETS = [
-  { entries: ["."], without: [LOADER], kilobytes: 16.2 },
-  { entries: ["."], kilobytes: 18 },
+  { entries: ["."], without: [LOADER], kilobytes: 16.4 },
+  { entries: ["."], kilobytes: 18.2 },
   { entries: ["./schedules"], kilobytes: 3 },
-  { entries: [".", "./checkpoint"], without: [LOADER], kilobytes: 23.2 },
+  { entries: [".", "./checkpoint"], without: [LOADER], kilobytes: 23.4 },
   { entries: ["./safetensors"], without: [LOADER], kilobytes: 5.2 },
   { entries: [".", "./shards"], without: [LOADER], kilobytes: 24.8 },
   { entries: [".", "./node"], without: [LOADER], kilobytes: 30 },
-  { entries: [".", "./tfjs"], without: [LOADER], kilobytes: 28.1 },
+  { entries: [".", "./tfjs"], without: [LOADER], kilobytes: 28.4 },
   { entries: [".", "./tfjs"], without: [LOADER, GPU], kilobytes: 23.1 },
-  { entries: [".", "./jax"], without: [LOADER], kilobytes: 20.2 },
+  { entries: [".", "./jax"], without: [LOADER], kilobytes: 20.4 },
   { entries: ["."], unused: true, kilobytes: 0.05 },
 ];
 /** What the core loads when it is asked for, by its file. */

@@ -1,4 +1,5 @@
-import { div, load, max, mul, mulAdd, splat, sqrt, store, sub } from "./lane";
+import { div, load, max, mul, mulAdd, sqrt, store, sub } from "./lane";
+import { Format, read, writeMoments, zero } from "./storage";
 
 /** What happens to a gradient: the words of `GRADIENTS` in src/kernels/table.ts. */
 export const enum GradientUse {
@@ -23,44 +24,49 @@ export const enum GradientUse {
 export function gradient<T>(
   decoupled: bool,
   use: GradientUse,
+  grads: Format,
   param: usize,
   grad: usize,
   decay: v128,
   gradFactor: v128,
 ): v128 {
-  let g = load<T>(grad);
+  let g = read<T>(grads, grad);
   if (use !== GradientUse.Plain) g = mul(g, gradFactor);
-  if (use === GradientUse.Zeroing) store<T>(grad, splat(0));
+  if (use === GradientUse.Zeroing) zero<T>(grads, grad);
   return decoupled ? g : mulAdd(decay, load<T>(param), g);
 }
 
-/** Updates v and returns its root; with AMSGrad the root of the largest v so far. */
+/** m of this step. As bfloat16 it is not stored yet, because v is rounded with it. */
+// @ts-expect-error: decorator
+@inline
+export function firstMoment<T>(moments: Format, g: v128, expAvg: usize, beta1: v128, oneMinusBeta1: v128): v128 {
+  const m = mulAdd(read<T>(moments, expAvg), beta1, mul(g, oneMinusBeta1));
+  if (moments === Format.Float32) store<T>(expAvg, m);
+  return m;
+}
+
+/** Updates v, stores what is not stored yet, and returns the root of v, with AMSGrad that of the largest v so far: none of them rounded. */
 // @ts-expect-error: decorator
 @inline
 export function secondMoment<T>(
   amsgrad: bool,
+  moments: Format,
   g: v128,
+  m: v128,
+  seed: v128,
+  expAvg: usize,
   expAvgSq: usize,
   maxExpAvgSq: usize,
   beta2: v128,
   oneMinusBeta2: v128,
 ): v128 {
-  let v = mulAdd(load<T>(expAvgSq), beta2, mul(mul(oneMinusBeta2, g), g));
-  store<T>(expAvgSq, v);
-  if (amsgrad) {
-    v = max(load<T>(maxExpAvgSq), v);
-    store<T>(maxExpAvgSq, v);
-  }
-  return sqrt(v);
-}
-
-/** Updates m and returns it. */
-// @ts-expect-error: decorator
-@inline
-export function firstMoment<T>(g: v128, expAvg: usize, beta1: v128, oneMinusBeta1: v128): v128 {
-  const m = mulAdd(load<T>(expAvg), beta1, mul(g, oneMinusBeta1));
-  store<T>(expAvg, m);
-  return m;
+  const v = mulAdd(read<T>(moments, expAvgSq), beta2, mul(mul(oneMinusBeta2, g), g));
+  if (moments === Format.Float32) store<T>(expAvgSq, v);
+  const vMax = amsgrad ? max(read<T>(moments, maxExpAvgSq), v) : v;
+  if (moments === Format.Float32) {
+    if (amsgrad) store<T>(maxExpAvgSq, vMax);
+  } else writeMoments<T>(amsgrad, m, v, vMax, seed, expAvg, expAvgSq, maxExpAvgSq);
+  return sqrt(vMax);
 }
 
 /** Moves the parameter. */

@@ -1,27 +1,38 @@
-import { anyTiny, clear, isTiny, load, store } from "./lane";
+import { anyTiny, clear, isTiny, store } from "./lane";
+import { bytes, Format, read, writeExact } from "./storage";
 
 /**
  * Sets every element with |x| < 2^-126 to +0 (so -0 too; NaN stays). Run over the moments every `FLUSH_EVERY` steps, which costs
  * a model without such moments far less than five more instructions in every update: see docs/subnormals.md. Where sixteen
  * neighbours have none, nothing is written.
  */
-export function flush(values: usize, length: usize): void {
+// @ts-expect-error: decorator
+@inline
+export function flush(format: Format, values: usize, length: usize): void {
+  const to = bytes(format, 16);
   for (; length >= 16; length -= 16) {
-    const a = load<v128>(values);
-    const b = load<v128>(values, 16);
-    const c = load<v128>(values, 32);
-    const d = load<v128>(values, 48);
+    const a = read<v128>(format, values);
+    const b = read<v128>(format, values + to);
+    const c = read<v128>(format, values + 2 * to);
+    const d = read<v128>(format, values + 3 * to);
     if (anyTiny(a, b, c, d)) {
-      store<v128>(values, clear(a, isTiny(a)));
-      store<v128>(values, clear(b, isTiny(b)), 16);
-      store<v128>(values, clear(c, isTiny(c)), 32);
-      store<v128>(values, clear(d, isTiny(d)), 48);
+      keep<v128>(format, values, a);
+      keep<v128>(format, values + to, b);
+      keep<v128>(format, values + 2 * to, c);
+      keep<v128>(format, values + 3 * to, d);
     }
-    values += 64;
+    values += 4 * to;
   }
   for (; length > 0; length--) {
-    const a = load<f32>(values);
-    store<f32>(values, clear(a, isTiny(a)));
-    values += 4;
+    keep<f32>(format, values, read<f32>(format, values));
+    values += bytes(format, 4);
   }
+}
+
+// @ts-expect-error: decorator
+@inline
+function keep<T>(format: Format, ptr: usize, x: v128): void {
+  const kept = clear(x, isTiny(x));
+  if (format === Format.Float32) store<T>(ptr, kept);
+  else writeExact<T>(ptr, kept);
 }

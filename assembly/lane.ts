@@ -27,6 +27,129 @@ export function store<T>(ptr: usize, x: v128, offset: usize = 0): void {
   else v128.store_lane<f32>(ptr + offset, x, 0);
 }
 
+/** Four neighbours of 16 bits, or one, as integers of 32 bits; those that are not there are 0. */
+// @ts-expect-error: decorator
+@inline
+export function load16<T>(ptr: usize): v128 {
+  return isVector<T>() ? v128.load_ext<u16>(ptr) : v128.load_lane<u16>(ptr, i32x4.splat(0), 0);
+}
+
+/** As `load16`, with the sign bit in all upper bits. */
+// @ts-expect-error: decorator
+@inline
+export function loadSigned16<T>(ptr: usize): v128 {
+  if (isVector<T>()) return v128.load_ext<i16>(ptr);
+  return i32x4.extend_low_i16x8_s(v128.load_lane<u16>(ptr, i32x4.splat(0), 0));
+}
+
+/** Stores four of eight integers of 16 bits, or the first of the four: those that `pack` has put first, or those behind. */
+// @ts-expect-error: decorator
+@inline
+export function store16<T>(ptr: usize, x: v128, behind: bool): void {
+  if (isVector<T>()) {
+    if (behind) v128.store_lane<u64>(ptr, x, 1);
+    else v128.store_lane<u64>(ptr, x, 0);
+  } else if (behind) v128.store_lane<u16>(ptr, x, 4);
+  else v128.store_lane<u16>(ptr, x, 0);
+}
+
+/** Eight integers of 16 bits, of two times four of 32 bits that are all below 2^16. */
+// @ts-expect-error: decorator
+@inline
+export function pack(a: v128, b: v128): v128 {
+  return i16x8.narrow_i32x4_u(a, b);
+}
+
+/** As `pack`, of masks. */
+// @ts-expect-error: decorator
+@inline
+export function packMasks(a: v128, b: v128): v128 {
+  return i16x8.narrow_i32x4_s(a, b);
+}
+
+/** Eight times the sign bit, and no other, of two times four float32 that are not NaN. Integers that are too small become -2^15. */
+// @ts-expect-error: decorator
+@inline
+export function packSigns(a: v128, b: v128): v128 {
+  return v128.and(i16x8.narrow_i32x4_s(a, b), i16x8.splat(-0x8000));
+}
+
+// @ts-expect-error: decorator
+@inline
+export function splatInt(x: i32): v128 {
+  return i32x4.splat(x);
+}
+
+// @ts-expect-error: decorator
+@inline
+export function splat16(x: i16): v128 {
+  return i16x8.splat(x);
+}
+
+// @ts-expect-error: decorator
+@inline
+export function addInt(a: v128, b: v128): v128 {
+  return i32x4.add(a, b);
+}
+
+// @ts-expect-error: decorator
+@inline
+export function mulInt(a: v128, b: v128): v128 {
+  return i32x4.mul(a, b);
+}
+
+// @ts-expect-error: decorator
+@inline
+export function subInt(a: v128, b: v128): v128 {
+  return i32x4.sub(a, b);
+}
+
+/** The larger one, as signed integers. */
+// @ts-expect-error: decorator
+@inline
+export function maxInt(a: v128, b: v128): v128 {
+  return i32x4.max_s(a, b);
+}
+
+// @ts-expect-error: decorator
+@inline
+export function shiftLeft(x: v128, bits: i32): v128 {
+  return i32x4.shl(x, bits);
+}
+
+/** Zeros come in from the left. */
+// @ts-expect-error: decorator
+@inline
+export function shiftRight(x: v128, bits: i32): v128 {
+  return i32x4.shr_u(x, bits);
+}
+
+// @ts-expect-error: decorator
+@inline
+export function and(a: v128, b: v128): v128 {
+  return v128.and(a, b);
+}
+
+// @ts-expect-error: decorator
+@inline
+export function abs(x: v128): v128 {
+  return f32x4.abs(x);
+}
+
+/** The smaller one; `a` if either is NaN. */
+// @ts-expect-error: decorator
+@inline
+export function smaller(a: v128, b: v128): v128 {
+  return f32x4.pmin(a, b);
+}
+
+/** All ones in the lanes that are not NaN. */
+// @ts-expect-error: decorator
+@inline
+export function isNumber(x: v128): v128 {
+  return f32x4.eq(x, x);
+}
+
 // @ts-expect-error: decorator
 @inline
 export function add(a: v128, b: v128): v128 {

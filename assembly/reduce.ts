@@ -1,4 +1,5 @@
-import { add64, addSquares64, load, splat, sumAcross64, upper } from "./lane";
+import { add64, addSquares64, splat, sumAcross64, upper } from "./lane";
+import { bytes, Format, read } from "./storage";
 
 /**
  * Sum of squares of at most one block of gradients (`NORM_BLOCK` in src/kernels/table.ts), in float64. Element i adds to sum i mod 8,
@@ -6,23 +7,25 @@ import { add64, addSquares64, load, splat, sumAcross64, upper } from "./lane";
  * promised to users, for the norm's bits follow from it; src/kernels/scalar.ts does it in the same order, and test/support/norm.ts
  * states it again. The sum is finite exactly when every element is: no square of a float32 overflows float64.
  */
-export function sum_squares(grad: usize, length: usize): f64 {
+// @ts-expect-error: decorator
+@inline
+export function sum_squares(format: Format, grad: usize, length: usize): f64 {
   let s01 = splat(0);
   let s23 = splat(0);
   let s45 = splat(0);
   let s67 = splat(0);
   for (; length >= 8; length -= 8) {
-    const a = load<v128>(grad);
-    const b = load<v128>(grad, 16);
+    const a = read<v128>(format, grad);
+    const b = read<v128>(format, grad + bytes(format, 16));
     s01 = addSquares64(s01, a);
     s23 = addSquares64(s23, upper(a));
     s45 = addSquares64(s45, b);
     s67 = addSquares64(s67, upper(b));
-    grad += 32;
+    grad += bytes(format, 32);
   }
   for (; length > 0; length--) {
-    s01 = addSquares64(s01, load<f32>(grad));
-    grad += 4;
+    s01 = addSquares64(s01, read<f32>(format, grad));
+    grad += bytes(format, 4);
   }
   return sumAcross64(add64(add64(s01, s23), add64(s45, s67)));
 }

@@ -89,12 +89,12 @@ function inPasses(model: Model, clipNorm: number): () => void {
   const { optimizer, views } = model;
   const { length } = views.grad;
   const { grad } = addressesOf(model);
-  const { sumSquares } = kernelsOver(optimizer.memory, compileSync("simd", false));
+  const { sumSquares } = kernelsOver(optimizer.memory, compileSync("simd", false, false), false);
   const { scale } = passesOver(optimizer.memory);
   return () => {
     let sum = 0;
     for (let start = 0; start < length; start += NORM_BLOCK) {
-      sum += sumSquares(grad + 4 * start, Math.min(NORM_BLOCK, length - start));
+      sum += sumSquares[0]!(grad + 4 * start, Math.min(NORM_BLOCK, length - start));
     }
     scale(grad, factorOf(Math.sqrt(sum) / GRAD_SCALE, clipNorm), length);
     optimizer.step();

@@ -1,4 +1,4 @@
-import { ADDRESS_COUNT, CONSTANT_COUNT, callUpdate, writeUpdate } from "../src/generated/call.js";
+import { ADDRESS_COUNT, CONSTANT_COUNT, callUpdate, INTEGER_COUNT, writeUpdate } from "../src/generated/call.js";
 import { FLUSH_EVERY, rowOf } from "../src/kernels/table.js";
 import { compileSync, kernelsOver } from "../src/kernels/wasm.js";
 import { NONE } from "../src/memory/regions.js";
@@ -18,25 +18,25 @@ interface Parts {
 }
 
 function partsOf(model: Model): Parts {
-  const kernels = kernelsOver(model.optimizer.memory, compileSync("simd", false));
+  const kernels = kernelsOver(model.optimizer.memory, compileSync("simd", false, false), false);
   const update = kernels.update[rowOf("decoupled", false, "plain")]!;
   const { length } = model.views.param;
   const addresses = { ...addressesOf(model), maxExpAvgSq: NONE };
-  const words = new Uint32Array(ADDRESS_COUNT);
-  const floats = new Float32Array(CONSTANT_COUNT);
+  const words = new Uint32Array(ADDRESS_COUNT + CONSTANT_COUNT + INTEGER_COUNT);
+  const floats = new Float32Array(words.buffer);
   const constants = new Float32Array(CONSTANT_COUNT);
   let step = 0;
   return {
     steps() {
       for (let i = 0; i < FLUSH_EVERY; i++) {
-        stepConstants(constants, OPTIONS, false, HYPER.lr, HYPER.weightDecay, ++step, 1);
-        writeUpdate(words, 0, addresses, floats, 0, constants);
-        callUpdate(update, words, 0, 0, length, floats, 0);
+        stepConstants(constants, OPTIONS, false, HYPER.lr, ++step, 1);
+        writeUpdate(words, 0, addresses, floats, ADDRESS_COUNT, constants, NONE, 0, 0);
+        callUpdate(update, words, 0, 0, length, floats, ADDRESS_COUNT, 4, 4);
       }
     },
     flush() {
-      kernels.flush(addresses.expAvg, length);
-      kernels.flush(addresses.expAvgSq, length);
+      kernels.flush[0]!(addresses.expAvg, length);
+      kernels.flush[0]!(addresses.expAvgSq, length);
     },
   };
 }

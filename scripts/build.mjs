@@ -30,30 +30,33 @@ function write(file, text) {
 }
 const generate = (name, code) => write(`src/generated/${name}.ts`, `// Made by scripts/build.mjs.\n${code}`);
 
-const EXPORTS = "build/assembly/index.ts";
+const entry = (half) => `build/assembly/${half ? "half" : "index"}.ts`;
 const table = await readTable(process.cwd());
 mkdirSync("build/assembly", { recursive: true });
-write(EXPORTS, exportsOf(table, "../../assembly"));
+for (const half of [false, true]) write(entry(half), exportsOf(table, half, "../../assembly"));
 if (process.argv.includes("--debug")) {
-  asc("--target", "debug");
+  asc(entry(false), "--target", "debug");
   const file = "build/wasm/debug.wasm";
   writeFileSync(file, withSourceMap(readFileSync(file), readFileSync(`${file}.map`)));
   process.exit();
 }
 
 const kinds = Object.keys(table.MODULES);
-const modules = kinds.flatMap((kind) => [
-  { name: kind, kind, target: "unshared" },
-  { name: `${kind}-shared`, kind, target: "shared" },
-]);
+/** Compiled. Of the others there is no need: they differ from these in one section. */
+const compiled = [
+  ...kinds.map((kind) => ({ name: kind, kind, target: "unshared" })),
+  { name: "simd-shared", kind: "simd", target: "shared" },
+];
 
 const onlyGenerate = process.argv.includes("--generate");
 const changed = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
-const sources = ["asconfig.json", EXPORTS, ...readdirSync("assembly").map((name) => `assembly/${name}`)];
-const isFresh = modules.every(({ name }) =>
-  sources.every((path) => changed(path) < changed(`build/wasm/${name}.wasm`)),
+const sources = [
+  ...["asconfig.json", "package-lock.json", "scripts/build.mjs", "bench/assembly/passes.ts", entry(false), entry(true)],
+  ...readdirSync("assembly").map((name) => `assembly/${name}`),
+];
+const compiles = compiled.some(({ name }) =>
+  sources.some((path) => changed(path) >= changed(`build/wasm/${name}.wasm`)),
 );
-const compiles = !(onlyGenerate && isFresh);
 
 // Everything is made in build/ and moved when it is complete: whoever imports dist/ meanwhile finds the old or the new.
 // What else lies in build/, screenshots of the last test run for one, stays.
@@ -61,14 +64,12 @@ for (const dir of ["build/dist", ...(compiles ? ["build/wasm"] : [])]) rmSync(di
 for (const dir of ["build/wasm", "build/dist/wasm", "src/generated"]) mkdirSync(dir, { recursive: true });
 
 if (compiles) {
-  for (const { name, kind, target } of modules) {
-    const features = table.MODULES[kind].features.join(",");
-    asc("--target", target, "--enable", features, "--outFile", `build/wasm/${name}.wasm`);
+  for (const { name, kind, target } of compiled) {
+    const { features, half } = table.MODULES[kind];
+    asc(entry(half), "--target", target, "--enable", features.join(","), "--outFile", `build/wasm/${name}.wasm`);
   }
   asc("--config", "bench/assembly/asconfig.json", "--target", "passes");
 }
-for (const { name } of modules) cpSync(`build/wasm/${name}.wasm`, `build/dist/wasm/${name}.wasm`);
-
 // Hex, not base64: the kernels resemble each other, and only a byte-aligned text lets brotli and gzip see that
 // (11 KB of module: 1.1 KB as hex, 1.9 KB as base64, after brotli).
 const hex = (name) => readFileSync(`build/wasm/${name}.wasm`).toString("hex");
@@ -76,15 +77,23 @@ const hex = (name) => readFileSync(`build/wasm/${name}.wasm`).toString("hex");
 // A module for shared memory differs in its import section only, so that section is all that is kept of it.
 const section = (name) => hex(name).match(/02..0103656e76066d656d6f727902(?:0000|0300808004)/)[0];
 const [unshared, shared] = [section("simd"), section("simd-shared")];
+if (hex("simd").replace(unshared, shared) !== hex("simd-shared")) throw new Error("simd-shared differs elsewhere");
 for (const kind of kinds) {
-  if (hex(kind).replace(unshared, shared) !== hex(`${kind}-shared`))
-    throw new Error(`${kind}-shared differs elsewhere`);
-  generate(kind, `export const HEX: string =\n  "${hex(kind)}";\n`);
+  const text = hex(kind);
+  if (section(kind) !== unshared) throw new Error(`${kind} imports another memory`);
+  for (const [name, digits] of [
+    [kind, text],
+    [`${kind}-shared`, text.replace(unshared, shared)],
+  ]) {
+    const bytes = Buffer.from(digits, "hex");
+    for (const folder of ["build/wasm", "build/dist/wasm"]) writeFileSync(`${folder}/${name}.wasm`, bytes);
+  }
+  generate(kind, `export const HEX: string =\n  "${text}";\n`);
 }
 const lazy = (kind) => table.MODULES[kind].lazy;
 const eager = kinds.filter((kind) => !lazy(kind));
 const imports = eager.map((kind) => `import { HEX as ${kind} } from "./${kind}.js";`);
-const loaders = kinds.filter(lazy).map((kind) => `${kind}: () => import("./${kind}.js")`);
+const loaders = kinds.filter(lazy).map((kind) => `"${kind}": () => import("./${kind}.js")`);
 generate(
   "modules",
   `${imports.join("\n")}
@@ -95,22 +104,28 @@ export const SHARED_IMPORT = "${shared}";\n`,
 );
 generate(
   "lazy",
-  kinds
-    .filter(lazy)
-    .map((kind) => `export { HEX as ${kind} } from "./${kind}.js";\n`)
-    .join(""),
+  [
+    ...kinds.filter(lazy).map((kind, i) => `import { HEX as text${i} } from "./${kind}.js";`),
+    `export const LAZY = { ${kinds.filter(lazy).map((kind, i) => `"${kind}": text${i}`)} };\n`,
+  ].join("\n"),
 );
 for (const [name, code] of Object.entries(callingCode(table))) generate(name, code);
 
-const { outputFiles } = buildSync({
-  entryPoints: ["src/threads/worker.ts"],
-  bundle: true,
-  minify: true,
-  format: "iife",
-  target: "es2022",
-  write: false,
-});
-generate("worker", `export const WORKER: string = ${JSON.stringify(outputFiles[0].text.trim())};\n`);
+for (const [name, half] of [
+  ["worker", false],
+  ["workerHalf", true],
+]) {
+  const { outputFiles } = buildSync({
+    entryPoints: ["src/threads/worker.ts"],
+    bundle: true,
+    minify: true,
+    format: "iife",
+    target: "es2022",
+    define: { HALF: String(half) },
+    write: false,
+  });
+  generate(name, `export const WORKER: string = ${JSON.stringify(outputFiles[0].text.trim())};\n`);
+}
 
 const { version, exports } = JSON.parse(readFileSync("package.json", "utf8"));
 generate("version", `export const VERSION = "${version}";\n`);

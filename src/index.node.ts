@@ -6,7 +6,8 @@
  */
 import os from "node:os";
 import workerThreads from "node:worker_threads";
-import * as modules from "./generated/lazy.js";
+import { LAZY } from "./generated/lazy.js";
+import * as halves from "./kernels/halves.js";
 import { provideModules } from "./kernels/modules.js";
 import { inspectable } from "./optimizer/inspect.js";
 import { provide } from "./threads/host.js";
@@ -16,7 +17,7 @@ import { providePools } from "./threads/pools.js";
 const builtins: Record<string, unknown> = { "node:os": os, "node:worker_threads": workerThreads };
 provide(((name: string) => builtins[name]) as typeof process.getBuiltinModule);
 providePools(Pool);
-provideModules(modules);
+provideModules(LAZY, halves);
 inspectable();
 
 export * from "./index.js";

@@ -17,6 +17,8 @@ export interface ReferenceOptions {
   amsgrad: boolean;
   maximize: boolean;
   biasCorrection: boolean;
+  /** How moments are stored; float32 if left out. */
+  moments?: "float32" | "bfloat16";
 }
 
 export interface ReferenceState {
@@ -40,8 +42,37 @@ function flushed(x: number): number {
   return Math.abs(x) < SMALLEST_NORMAL ? 0 : x;
 }
 
+/** The bits of the nearest float32, as an integer. */
+function bitsOf(x: number): number {
+  return new Uint32Array(Float32Array.of(x).buffer)[0]!;
+}
+
+/** The float32 that begins with these 16 bits and goes on with zeros. */
+export function fromBfloat16(bits: number): number {
+  return new Float32Array(Uint32Array.of(bits * 65536).buffer)[0]!;
+}
+
+const WORD = 2n ** 32n;
+
+/** What moments are rounded with in step t: fmix32 of (low 32 bits of t) · 0x9E3779B1, modulo 2^32. */
+export function referenceSeed(t: number): bigint {
+  let h = ((BigInt(t) % WORD) * 0x9e3779b1n) % WORD;
+  h ^= h >> 16n;
+  h = (h * 0x85ebca6bn) % WORD;
+  h ^= h >> 13n;
+  h = (h * 0xc2b2ae35n) % WORD;
+  h ^= h >> 16n;
+  return h;
+}
+
+/** x with `addend`, below 2^16, added to its bits, of which only the upper 16 are kept; NaN becomes 0x7FC0. */
+function stored(x: number, addend: bigint): number {
+  if (Number.isNaN(x)) return fromBfloat16(0x7fc0);
+  return fromBfloat16(Number(((BigInt(bitsOf(x)) + addend) % WORD) >> 16n));
+}
+
 /**
- * One step of one tensor, in place.
+ * One step of one tensor, in place. Moments that are bfloat16 are float32 values here that a bfloat16 holds.
  *
  * @param factor `clip / gradScale` in float64, before the sign of `maximize` and before narrowing
  */
@@ -66,6 +97,7 @@ export function referenceStep(state: ReferenceState, options: ReferenceOptions, 
   const keep = Math.fround(1 - lr * weightDecay);
   const s = Math.fround(maximize ? -factor : factor);
   const flush = t % FLUSH_EVERY === 0;
+  const seed = referenceSeed(t);
 
   for (let i = 0; i < param.length; i++) {
     let p = param[i]!;
@@ -91,12 +123,8 @@ export function referenceStep(state: ReferenceState, options: ReferenceOptions, 
     const newV = Math.fround(scaledG * g);
     v = Math.fround(oldV + newV);
 
-    let a = v;
-    if (amsgrad) {
-      // NaN from either side stays, and +0 beats -0: as f32x4.max.
-      a = Math.max(maxExpAvgSq[i]!, v);
-      maxExpAvgSq[i] = flush ? flushed(a) : a;
-    }
+    // NaN from either side stays, and +0 beats -0: as f32x4.max.
+    const a = amsgrad ? Math.max(maxExpAvgSq[i]!, v) : v;
 
     const numerator = Math.fround(stepSize * m);
     const root = Math.fround(Math.sqrt(a));
@@ -106,8 +134,15 @@ export function referenceStep(state: ReferenceState, options: ReferenceOptions, 
     p = Math.fround(p - update);
 
     param[i] = p;
-    expAvg[i] = flush ? flushed(m) : m;
-    expAvgSq[i] = flush ? flushed(v) : v;
+    let kept = [m, v, a];
+    if (options.moments === "bfloat16") {
+      const h = ((BigInt(bitsOf(m)) + seed) * 0x9e3779b1n) % WORD;
+      kept = [stored(m, h % 65536n), stored(v, h >> 16n), stored(a, h >> 16n)];
+    }
+    if (flush) kept = kept.map(flushed);
+    expAvg[i] = kept[0]!;
+    expAvgSq[i] = kept[1]!;
+    if (amsgrad) maxExpAvgSq[i] = kept[2]!;
   }
 }
 

@@ -23,6 +23,7 @@ export const NAV = [
       "docs/architecture.md",
       "docs/arithmetic.md",
       "docs/subnormals.md",
+      "docs/precision.md",
       "docs/kernels.md",
       "docs/adding-a-kernel.md",
     ],

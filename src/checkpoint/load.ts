@@ -1,8 +1,10 @@
 import { checkFinite } from "../checks/arrays.js";
-import type { LoadSettings } from "../checks/defaults.js";
+import { ADAM_DEFAULTS, type LoadSettings } from "../checks/defaults.js";
 import { fail, failMismatch, show, showShape } from "../checks/errors.js";
+import { MOMENT_FORMATS } from "../checks/formats.js";
 import type { CheckpointReport, StateDict } from "../checks/types.js";
-import { type ElementStorage, FLOAT32, momentsOf } from "../memory/regions.js";
+import { widened } from "../memory/bfloat16.js";
+import { momentsOf, STORAGES } from "../memory/regions.js";
 import type { Group } from "../optimizer/group.js";
 import { checkNames, checkState, tensorsOf } from "../optimizer/stateDict.js";
 import {
@@ -43,8 +45,8 @@ export function checkCheckpoint(
   const file = new Tensors(header, bytes);
   const misshapen = new Set<string>();
   /** A tensor of a parameter. Where that is another's shape here, a partial load leaves the parameter out. */
-  const take = (param: string, name: string, storage: ElementStorage) => {
-    const { shape, values } = file.take(name, storage);
+  const take = (param: string, name: string, formats: Formats) => {
+    const { shape, values } = file.take(name, formats);
     const expected = known.get(param)?.shape ?? shape;
     if (expected.length !== shape.length || expected.some((size, i) => size !== shape[i])) {
       if (!settings.partial) {
@@ -79,8 +81,12 @@ export function checkCheckpoint(
   };
 }
 
+/** Formats that a tensor may have. */
+type Formats = readonly ("float32" | "bfloat16")[];
+const FLOAT32: Formats = ["float32"];
+
 /** Takes one of a parameter's tensors. */
-type Take = (param: string, name: string, storage: ElementStorage) => Float32Array;
+type Take = (param: string, name: string, formats: Formats) => Float32Array;
 
 /** The state in the form of a state dict, which `checkState` checks. */
 function stateOf(
@@ -90,9 +96,9 @@ function stateOf(
 ): StateDict["state"] {
   const amsgrad = new Set(groups.flatMap(({ amsgrad, params = [] }) => (amsgrad ? params : [])));
   const entries = Array.from(steps, ([name, step]) => {
-    const moments = momentsOf({ amsgrad: amsgrad.has(name) });
-    const values = moments.map(({ key, storage, signed }) => {
-      const values = take(name, `${name}.${key}`, storage);
+    const moments = momentsOf({ ...ADAM_DEFAULTS, amsgrad: amsgrad.has(name) });
+    const values = moments.map(({ key, signed }) => {
+      const values = take(name, `${name}.${key}`, MOMENT_FORMATS);
       // Of parameters that are here, too, `checkState` does it.
       if (!known.has(name)) checkFinite(`state.${name}.${key}`, values, signed);
       return [key, values];
@@ -128,16 +134,24 @@ class Tensors {
     return this.#left.has(name);
   }
 
-  take(name: string, { dtype, bytes, View }: ElementStorage): { shape: readonly number[]; values: Float32Array } {
+  /** Its values as float32. */
+  take(name: string, formats: Formats): { shape: readonly number[]; values: Float32Array } {
     const entry = this.#left.get(name);
     if (entry === undefined) failMismatch("file", `a tensor ${show(name)}`, "none");
     this.#left.delete(name);
     const { shape, start, end } = entry;
-    if (entry.dtype !== dtype) failMismatch(name, `elements of type ${dtype}`, entry.dtype);
-    const { buffer, byteOffset } = this.bytes;
-    const at = byteOffset + start;
-    if (at % bytes === 0) return { shape, values: new View(buffer, at, (end - start) / bytes) };
-    return { shape, values: new View(new Uint8Array(this.bytes.subarray(start, end)).buffer) };
+    const storages = formats.map((format) => STORAGES[format]);
+    const storage = storages.find(({ dtype }) => dtype === entry.dtype);
+    if (storage === undefined) {
+      const expected = `elements of type ${storages.map(({ dtype }) => dtype).join(" or ")}`;
+      failMismatch(name, expected, entry.dtype);
+    }
+    const { bytes, View } = storage;
+    const at = this.bytes.byteOffset + start;
+    const aligned = at % bytes === 0;
+    const buffer = (aligned ? this.bytes : this.bytes.slice(start, end)).buffer as ArrayBuffer;
+    const values = new View(buffer, aligned ? at : 0, (end - start) / bytes);
+    return { shape, values: values instanceof Float32Array ? values : widened(values) };
   }
 
   end(): void {

@@ -131,7 +131,11 @@ export function partsOf(tensor: Tensor, wanted: Region["role"]): Part[] {
     .filter(({ role }) => role === wanted)
     .map(({ name: region, key, signed, storage }) => {
       const name = key === undefined ? tensor.name : `${tensor.name}.${key}`;
-      checkFinite(key === undefined ? name : `state.${name}`, tensor.view(region), signed);
+      checkFinite(
+        key === undefined ? name : `state.${name}`,
+        storage.bytes === 4 ? tensor.view(region) : tensor.read(region),
+        signed,
+      );
       const bytes = () => new Uint8Array(tensor.memory.buffer, tensor.at[region], tensor.length * storage.bytes);
       return { name, dtype: storage.dtype, shape: tensor.shape, bytes };
     });

@@ -15,7 +15,8 @@ export function checkUint8Array(label: string, value: unknown): Uint8Array<Array
   return checkTypedArray(Uint8Array<ArrayBuffer>, label, value, "a Uint8Array");
 }
 
-function checkTypedArray<T>(
+/** As `checkFloat32Array`, of another class. */
+export function checkTypedArray<T>(
   View: { new (buffer: ArrayBuffer, byteOffset: number, length: number): T; readonly name: string },
   label: string,
   value: unknown,

@@ -1,3 +1,4 @@
+import type { COPY_FORMATS, GRAD_FORMATS, MOMENT_FORMATS } from "./formats.js";
 import type { WasmMemory, WasmModule } from "./libraries.js";
 import type { KernelChoice, Schedule } from "./types.js";
 
@@ -6,10 +7,13 @@ export interface Hyper {
   lr: number | Schedule;
   betas: readonly [number, number];
   eps: number;
-  weightDecay: number | Schedule;
+  weightDecay: number;
   amsgrad: boolean;
   maximize: boolean;
   biasCorrection: boolean;
+  moments: (typeof MOMENT_FORMATS)[number];
+  grads: (typeof GRAD_FORMATS)[number];
+  copies: (typeof COPY_FORMATS)[number] | undefined;
 }
 
 /** The defaults of `torch.optim.Adam`. */
@@ -21,6 +25,9 @@ export const ADAM_DEFAULTS: Readonly<Hyper> = {
   amsgrad: false,
   maximize: false,
   biasCorrection: true,
+  moments: "float32",
+  grads: "float32",
+  copies: undefined,
 };
 /** The defaults of `torch.optim.AdamW`. */
 export const ADAMW_DEFAULTS: Readonly<Hyper> = { ...ADAM_DEFAULTS, weightDecay: 0.01 };
@@ -43,7 +50,6 @@ export interface StepSettings {
   zeroGrad: boolean;
   skip: ReadonlySet<string> | undefined;
   gradNorm: number | undefined;
-  maxSkipped: number | undefined;
 }
 
 export const STEP_DEFAULTS: Readonly<StepSettings> = {
@@ -53,7 +59,6 @@ export const STEP_DEFAULTS: Readonly<StepSettings> = {
   zeroGrad: false,
   skip: undefined,
   gradNorm: undefined,
-  maxSkipped: undefined,
 };
 
 /** `LoadOptions`, complete and checked. */

@@ -18,9 +18,11 @@ export type ErrorCode =
   | "ERR_UNKNOWN_NAME"
   /** RangeError: as many values as another shape has, or a tensor of another shape. */
   | "ERR_SHAPE_MISMATCH"
+  /** TypeError: a view as numbers of another format than the group has. */
+  | "ERR_DTYPE"
   /** TypeError: an array whose buffer was detached or has shrunk. */
   | "ERR_DETACHED_BUFFER"
-  /** RangeError: an offset that is not divisible by 4. */
+  /** RangeError: an offset that is not divisible by the bytes of an element. */
   | "ERR_MISALIGNED"
   /** RangeError: a region that does not lie in the memory. */
   | "ERR_OUT_OF_BOUNDS"
@@ -38,8 +40,6 @@ export type ErrorCode =
   | "ERR_NON_FINITE"
   /** Error: a step past 2^53 - 1. */
   | "ERR_STEP_LIMIT"
-  /** Error: more steps in a row without finite gradients than `maxSkipped` allows. */
-  | "ERR_SKIPPED"
   /** Error: an assignment to what was fixed when the group was made. */
   | "ERR_FIXED_OPTION"
   /** Error: another call of this optimizer is under way. */

@@ -1,6 +1,6 @@
 import { RUNTIME_DEFAULTS, type Runtime } from "./defaults.js";
 import { fail, failRange, failType } from "./errors.js";
-import { ADAM_KEYS } from "./hyper.js";
+import { GROUP_OPTIONS } from "./hyper.js";
 import type { KernelChoice } from "./types.js";
 import { type Checks, checkCount, checkObject, checkOneOf, optionReader } from "./values.js";
 import { warnOnce } from "./warn.js";
@@ -31,7 +31,7 @@ export function readRuntime(options: object): Readonly<Runtime> {
 
 /** Checks the keys of an optimizer's options; values are checked when they are read. */
 export function checkOptions(options: unknown = {}): object {
-  return checkObject("options", options, [...ADAM_KEYS, ...Object.keys(RUNTIME_CHECKS)]);
+  return checkObject("options", options, [...GROUP_OPTIONS, ...Object.keys(RUNTIME_CHECKS)]);
 }
 
 function checkThreads(label: string, value: unknown): number | "auto" {

@@ -5,7 +5,6 @@ import type { SumOptions } from "./types.js";
 import {
   type Checks,
   checkBoolean,
-  checkCount,
   checkNonNegative,
   checkNumber,
   checkObject,
@@ -22,7 +21,6 @@ const STEP_CHECKS: Checks<StepSettings> = {
   zeroGrad: checkBoolean,
   skip: checkSkip,
   gradNorm: checkNorm,
-  maxSkipped: checkCount,
 };
 const SUM_KEYS = ["gradScale", "skip"] satisfies (keyof StepSettings)[];
 const read = optionReader(STEP_CHECKS);

@@ -41,6 +41,8 @@ export interface ParamPointers extends Slice {
   readonly expAvgSq: number;
   /** Largest v so far, zeroed at creation: needed with `amsgrad`, left alone without. */
   readonly maxExpAvgSq?: number | undefined;
+  /** The parameters once more, rounded, written from creation on: needed with `copies`, left alone without. */
+  readonly copy?: number | undefined;
 }
 
 /**
@@ -49,7 +51,7 @@ export interface ParamPointers extends Slice {
  */
 export type ParamSet = Readonly<Record<string, ParamSource | ParamPointers>> | readonly (ParamSource | ParamPointers)[];
 
-/** Learning rate, or weight decay, at step t = 1, 2, …; called once per step and group, before anything changes. */
+/** Learning rate at step t = 1, 2, …; called once per step and group, before anything changes. */
 export type Schedule = (step: number) => number;
 
 /** Hyper-parameters. What is left out, or `undefined`, has its default. */
@@ -60,14 +62,26 @@ export interface AdamOptions {
   readonly betas?: readonly [number, number] | undefined;
   /** ε, finite and >= 0, added to √v̂. Default 1e-8. */
   readonly eps?: number | undefined;
-  /** λ, finite and >= 0, or a schedule. `Adam`: L2, added to the gradient, default 0. `AdamW`: decoupled, default 0.01. */
-  readonly weightDecay?: number | Schedule | undefined;
+  /** λ, finite and >= 0. `Adam`: L2, added to the gradient, default 0. `AdamW`: decoupled, default 0.01. */
+  readonly weightDecay?: number | undefined;
   /** Divide by the largest v so far (Reddi et al. 2018; as PyTorch: max over v, not v̂). Fixed at creation. Default false. */
   readonly amsgrad?: boolean | undefined;
   /** Ascend. Default false. */
   readonly maximize?: boolean | undefined;
   /** Divide the moments by 1 − β^t. Default true. */
   readonly biasCorrection?: boolean | undefined;
+  /**
+   * How m and v lie in memory. "bfloat16" takes 4 bytes a parameter less: they are rounded stochastically when they are stored, and nothing
+   * else changes. Fixed at creation. Default "float32".
+   */
+  readonly moments?: "float32" | "bfloat16" | undefined;
+  /** How gradients lie in memory: those of 16 bits the caller fills by `gradBits` or `setGrad`. Fixed at creation. Default "float32". */
+  readonly grads?: "float32" | "float16" | "bfloat16" | undefined;
+  /**
+   * Leave the parameters rounded to nearest as well, for `copyBits`: at creation, by every step that moves them, and when a state is
+   * loaded. Fixed at creation. Default none.
+   */
+  readonly copies?: "float16" | "bfloat16" | undefined;
 }
 
 /** Parameters with hyper-parameters of their own; what a group leaves out it takes from the optimizer's options. */
@@ -126,11 +140,6 @@ export interface StepOptions {
    * `skipNonFinite` instead of its own. >= 0; infinite or NaN says that a gradient is.
    */
   readonly gradNorm?: number | undefined;
-  /**
-   * How many steps in a row may be skipped: an integer >= 0. One more throws `ERR_SKIPPED` and changes nothing. Skips as `skipNonFinite` does.
-   * Default: any number.
-   */
-  readonly maxSkipped?: number | undefined;
 }
 
 /** What `sumOfSquares` sums. What is left out, or `undefined`, is not done. */
@@ -144,8 +153,6 @@ export interface StepResult {
   readonly skipped: boolean;
   /** L2 norm of the unscaled gradients before clipping; with `clipNorm` or `skipNonFinite`. */
   readonly gradNorm?: number;
-  /** How many steps in a row have been skipped, this one included; 0 after one that was not. With `maxSkipped`. */
-  readonly skippedInARow?: number;
 }
 
 /** A group as it runs. Assign between steps; a value is checked when it is assigned. */
@@ -158,14 +165,17 @@ export interface LiveGroup {
   betas: readonly [number, number];
   /** ε, finite and >= 0. */
   eps: number;
-  /** λ, finite and >= 0, or a schedule. */
-  weightDecay: number | Schedule;
+  /** λ, finite and >= 0. */
+  weightDecay: number;
   /** Whether steps ascend. */
   maximize: boolean;
   /** Whether the moments are divided by 1 − β^t. */
   biasCorrection: boolean;
-  /** Fixed when the group was made. */
+  /** Fixed when the group was made, as the rest. */
   readonly amsgrad: boolean;
+  readonly moments: "float32" | "bfloat16";
+  readonly grads: "float32" | "float16" | "bfloat16";
+  readonly copies: "float16" | "bfloat16" | undefined;
 }
 
 /** What `stateDict()` returns and `loadStateDict()` takes: plain data, copies, PyTorch's own key names. */
@@ -232,7 +242,7 @@ export interface GroupState {
   betas: [number, number];
   /** ε. */
   eps: number;
-  /** λ, coupled in `Adam`, decoupled in `AdamW`; of a schedule as `lr`. */
+  /** λ, coupled in `Adam`, decoupled in `AdamW`. */
   weight_decay: number;
   /** Whether the group divides by the largest v so far. */
   amsgrad: boolean;

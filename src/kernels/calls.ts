@@ -1,19 +1,19 @@
 import * as ADDRESS from "../generated/addresses.js";
-import { ADDRESS_COUNT, CONSTANT_COUNT, callUpdate } from "../generated/call.js";
+import { ADDRESS_COUNT, CONSTANT_COUNT, callUpdate, INTEGER_COUNT } from "../generated/call.js";
 import { flushes, kindOf, rowIn, SUM_SQUARES } from "./op.js";
-import { type Kernels, NORM_BLOCK, UPDATE_ROWS } from "./table.js";
+import { gradFormatAt, type Kernels, momentFormatAt, NORM_BLOCK, rowAt } from "./table.js";
 
-/** Words of a call: its op, its length, its addresses, its constants. Together a cache line. */
+/** Words of a call: its op, its length, its addresses, its constants, its integers. An even number, because sums of 8 bytes follow. */
 export const FIRST_ADDRESS = 2;
 /** Of sums of squares, which have one address: where the first partial sum goes. */
 export const FIRST_SUM = FIRST_ADDRESS + 1;
 export const FIRST_CONSTANT = FIRST_ADDRESS + ADDRESS_COUNT;
-export const WORDS = FIRST_CONSTANT + CONSTANT_COUNT;
+export const WORDS = 2 * Math.ceil((FIRST_CONSTANT + CONSTANT_COUNT + INTEGER_COUNT) / 2);
 
 /**
  * The kernel calls of a step as numbers, in memory that threads can share:
  *
- *     header (src/threads/protocol.ts; none for one thread) | calls, 16 words each | partial sums, float64 each
+ *     header (src/threads/protocol.ts; none for one thread) | calls, `WORDS` each | partial sums, float64 each
  *
  * Threads cut every call into chunks, numbered through all calls. Which thread does which is left to chance: what is done to
  * an element does not depend on it. This is what workers need of them; src/kernels/program.ts writes them.
@@ -75,8 +75,9 @@ export class Calls {
 
   #sum(kernels: Kernels, start: number, from: number, end: number): void {
     const { words } = this;
-    const grad = words[start + FIRST_ADDRESS]! + 4 * from;
-    this.partialSums[words[start + FIRST_SUM]! + from / NORM_BLOCK] = kernels.sumSquares(grad, end - from);
+    const format = rowIn(words[start]!);
+    const grad = words[start + FIRST_ADDRESS]! + bytesOf(format) * from;
+    this.partialSums[words[start + FIRST_SUM]! + from / NORM_BLOCK] = kernels.sumSquares[format]!(grad, end - from);
   }
 
   #update(kernels: Kernels, start: number, from: number, end: number): void {
@@ -84,12 +85,22 @@ export class Calls {
     const op = words[start]!;
     const row = rowIn(op);
     const at = start + FIRST_ADDRESS;
-    const offset = 4 * from;
     const length = end - from;
-    callUpdate(kernels.update[row]!, words, at, offset, length, this.floats, start + FIRST_CONSTANT);
+    const moments = momentFormatAt(row);
+    const momentBytes = bytesOf(moments);
+    const gradBytes = bytesOf(gradFormatAt(row));
+    const first = start + FIRST_CONSTANT;
+    callUpdate(kernels.update[row]!, words, at, from, length, this.floats, first, gradBytes, momentBytes);
     if (!flushes(op)) return;
-    kernels.flush(words[at + ADDRESS.expAvg]! + offset, length);
-    kernels.flush(words[at + ADDRESS.expAvgSq]! + offset, length);
-    if (UPDATE_ROWS[row]!.amsgrad) kernels.flush(words[at + ADDRESS.maxExpAvgSq]! + offset, length);
+    const flush = kernels.flush[moments]!;
+    const offset = momentBytes * from;
+    flush(words[at + ADDRESS.expAvg]! + offset, length);
+    flush(words[at + ADDRESS.expAvgSq]! + offset, length);
+    if (rowAt(row).amsgrad) flush(words[at + ADDRESS.maxExpAvgSq]! + offset, length);
   }
+}
+
+/** Bytes of an element, by the index in `FORMATS`. */
+function bytesOf(format: number): number {
+  return format === 0 ? 4 : 2;
 }

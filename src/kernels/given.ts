@@ -3,8 +3,8 @@ import { fail } from "../checks/errors.js";
 import type { KernelChoice } from "../checks/types.js";
 import { isShared } from "../memory/shared.js";
 import { instantiate } from "./loader.js";
-import { type KernelExports, kernelNames } from "./table.js";
-import type { Module } from "./wasm.js";
+import { HALF, type KernelExports, kernelNames } from "./table.js";
+import { type Module, nameOf } from "./wasm.js";
 
 /** A module that the host has compiled. */
 export interface GivenModule extends Module {
@@ -16,12 +16,14 @@ export interface GivenModule extends Module {
 const IS_RELAXED = "is_relaxed";
 
 /**
- * Checks that it is one of this package's modules, for the kernels that were asked for and for the host's memory, if it has given one.
+ * Checks that it is one of this package's modules, for the kernels that were asked for, formats of 16 bits if `half`, and for the host's
+ * memory, if it has given one.
  * "relaxed" has to be asked for by name, because its bits are other bits.
  */
 export function checkModule(
   compiled: WebAssembly.Module,
   choice: KernelChoice,
+  half: boolean,
   memory: WebAssembly.Memory | undefined,
 ): GivenModule {
   if (choice === "scalar") refuse(`none with kernel "scalar"`, "one");
@@ -32,12 +34,14 @@ export function checkModule(
   const unshared = exportsOver(compiled, { initial: 0 });
   const functions = unshared ?? exportsOver(compiled, { initial: 0, maximum: 1, shared: true });
   if (functions === undefined) refuse(OURS, "one that does not run over a memory of this host");
+  const isHalf = HALF in functions;
   const kind = (functions[IS_RELAXED] as () => number)() === 0 ? "simd" : "relaxed";
-  const expected = choice === "relaxed" ? "relaxed" : "simd";
-  if (kind !== expected) refuse(`fused-adam/wasm/${expected}.wasm for kernel "${choice}"`, `${kind}.wasm`);
+  // A module for formats of 16 bits has float32 as well.
+  const [expected, name] = [nameOf(choice, half || isHalf), nameOf(kind, isHalf)];
+  if (name !== expected) refuse(`fused-adam/wasm/${expected}.wasm for kernel "${choice}"`, `${name}.wasm`);
   const shared = unshared === undefined;
   if (memory !== undefined && shared !== isShared(memory)) {
-    const [wanted, got] = shared ? [kind, `${kind}-shared`] : [`${kind}-shared`, kind];
+    const [wanted, got] = shared ? [name, `${name}-shared`] : [`${name}-shared`, name];
     refuse(`fused-adam/wasm/${wanted}.wasm for this options.memory`, `${got}.wasm`);
   }
   return { kind, bytes: undefined, compiled, shared };

@@ -1,22 +1,33 @@
 import { LOADED, LOADERS, SHARED_IMPORT, UNSHARED_IMPORT } from "../generated/modules.js";
-import type { MODULES } from "./table.js";
+import type * as halfCode from "./halves.js";
+import type { MODULES } from "./moduleTable.js";
 
 export type ModuleKind = keyof typeof MODULES;
+type Halves = typeof halfCode;
 
 /** The modules' bytes as hexadecimal digits, as far as they are here. */
 const texts: { [K in ModuleKind]?: string } = { ...LOADED };
+/** Here whenever a module for formats of 16 bits is. */
+let code: Halves | undefined;
 
 export function isLoaded(kind: ModuleKind): boolean {
   return texts[kind] !== undefined;
 }
 
+/** The code for formats of 16 bits, once a module for them is loaded. */
+export function halves(): Halves {
+  return code!;
+}
+
 /** For a host that has the modules from the start, which bundles for pages keep apart until somebody asks for them. */
-export function provideModules(more: { readonly [K in ModuleKind]?: string }): void {
+export function provideModules(more: { readonly [K in ModuleKind]?: string }, half: Halves): void {
+  code = half;
   Object.assign(texts, more);
 }
 
 /** Fetches a module; afterwards it is loaded. */
 export async function load(kind: ModuleKind): Promise<void> {
+  if (kind.startsWith("half")) code ??= await import("./halves.js");
   if (kind in LOADERS) texts[kind] ??= (await LOADERS[kind as keyof typeof LOADERS]()).HEX;
 }
 

@@ -1,6 +1,6 @@
 /**
- * An op, the first word of a command, says what the command does. What kind of kernel, which row of that kind's table and
- * whether moments are flushed afterwards have bits of their own:
+ * An op, the first word of a command, says what the command does. What kind of kernel, which row of that kind's table (for sums of squares:
+ * which of `FORMATS`) and whether moments are flushed afterwards have bits of their own:
  *
  *     | 31 … 25: 0 | 24: flush | 23 … 16: kind | 15 … 0: row |
  *

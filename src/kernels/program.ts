@@ -24,15 +24,30 @@ export class Program extends Calls {
     this.#end = 0;
   }
 
-  /** Adds an update. @param constants a value for each of `CONSTANTS`; they are copied */
-  update(row: number, at: Pointers, length: number, flush: boolean, constants: Float32Array): void {
+  /**
+   * Adds an update.
+   *
+   * @param constants a value for each of `CONSTANTS`; they are copied
+   * @param seed what moments of 16 bits are rounded with
+   * @param copies the index in `FORMATS` of the copies, 0 for none
+   */
+  update(
+    row: number,
+    at: Pointers,
+    length: number,
+    flush: boolean,
+    constants: Float32Array,
+    seed = 0,
+    copies = 0,
+  ): void {
     const start = this.#call(flush ? UPDATE + FLUSH + row : UPDATE + row, length);
-    writeUpdate(this.words, start + FIRST_ADDRESS, at, this.floats, start + FIRST_CONSTANT, constants);
+    const first = start + FIRST_CONSTANT;
+    writeUpdate(this.words, start + FIRST_ADDRESS, at, this.floats, first, constants, at.copy, seed, copies);
   }
 
-  /** Adds partial sums of squares, one for each `NORM_BLOCK` elements. */
-  sumSquares(grad: number, length: number): void {
-    const start = this.#call(SUM_SQUARES, length);
+  /** Adds partial sums of squares, one for each `NORM_BLOCK` elements. @param format the index in `FORMATS` of the gradients */
+  sumSquares(grad: number, length: number, format = 0): void {
+    const start = this.#call(SUM_SQUARES + format, length);
     this.words[start + FIRST_ADDRESS] = grad;
     this.words[start + FIRST_SUM] = this.sums;
     this.sums += Math.ceil(length / NORM_BLOCK);

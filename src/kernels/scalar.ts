@@ -10,6 +10,8 @@ const BLOCK = 1024;
  * operation, each rounded to float32. An operation on float32 values done in float64 and rounded once more has the bits of
  * the float32 operation, for + − × ÷ and √ (53 >= 2·24 + 2: Figueroa 1995).
  *
+ * What lies in memory is float32 here; src/kernels/scalarHalf.ts has the other formats.
+ *
  * The loops are small functions without a branch, called again and again by every row, because that is what engines compile best:
  * one loop for everything took 1.4 times as long. Constants are float32 already: to round them again tells the compiler so.
  */
@@ -23,8 +25,9 @@ export function scalarKernels(memory: Pick<WebAssembly.Memory, "buffer">): Kerne
   return {
     kind: "scalar",
     update: UPDATE_ROWS.map((row) => updateKernel(row, heap, scratch)),
-    sumSquares: (grad, length) => sumSquares(heap(), grad >>> 2, length),
-    flush: (values, length) => flush(heap(), values >>> 2, length),
+    sumSquares: [(grad, length) => sumSquares(heap(), grad >>> 2, length)],
+    flush: [(values, length) => flush(heap(), values >>> 2, length)],
+    copy: [],
   };
 }
 

@@ -1,5 +1,8 @@
+import { FORMATS } from "../checks/formats.js";
 import type { KernelKind } from "../checks/types.js";
-import { REGION_NAMES } from "../memory/regions.js";
+import type { RegionName, RegionOptions } from "../memory/regions.js";
+
+type Formats = Omit<RegionOptions, "amsgrad">;
 
 /*
  * The kernel table. scripts/kernels.mjs makes the exports of the modules from it, and the code that calls them; the
@@ -19,7 +22,7 @@ export interface UpdateRow {
   readonly gradient: (typeof GRADIENTS)[number];
 }
 
-/** Every update kernel there is. */
+/** Every update kernel there is, whose numbers are all float32. For other formats each of them is there again: `FORMAT_SUFFIXES`. */
 export const UPDATE_ROWS: readonly UpdateRow[] = DECAYS.flatMap((decay) =>
   [false, true].flatMap((amsgrad) =>
     GRADIENTS.map((gradient) => {
@@ -29,36 +32,69 @@ export const UPDATE_ROWS: readonly UpdateRow[] = DECAYS.flatMap((decay) =>
   ),
 );
 
-/** The index in `UPDATE_ROWS` of the row with these properties. */
+/**
+ * What follows the names for each choice of formats: none for float32 alone, then gradients of 16 bits, then moments of 16 bits with each kind of
+ * gradients. A kernel's number is the index of its choice here, times the number of `UPDATE_ROWS`, plus its index there.
+ */
+export const FORMAT_SUFFIXES: readonly string[] = ["", "_bfloat16_moments"].flatMap((moments) =>
+  ["", "_float16_grads", "_bfloat16_grads"].map((grads) => moments + grads),
+);
+
+/** The number of the kernel with these properties, of those for float32 alone. */
 export function rowOf(decay: UpdateRow["decay"], amsgrad: boolean, gradient: UpdateRow["gradient"]): number {
   return (DECAYS.indexOf(decay) * 2 + (amsgrad ? 1 : 0)) * GRADIENTS.length + GRADIENTS.indexOf(gradient);
 }
 
-/** The kernels that are no updates: the export, and the file of assembly/ that has it. */
+/** What is added to that for a group's formats. */
+export function formatsOf({ moments, grads }: Formats): number {
+  return UPDATE_ROWS.length * (FORMATS.indexOf(grads) + (moments === "float32" ? 0 : FORMATS.length));
+}
+
+/** What a kernel of this number does with the gradient and v. */
+export function rowAt(number: number): UpdateRow {
+  return UPDATE_ROWS[number % UPDATE_ROWS.length]!;
+}
+
+/** The index in `FORMATS` of the gradients that it reads, and of the moments that it changes. */
+export function gradFormatAt(number: number): number {
+  return Math.floor(number / UPDATE_ROWS.length) % FORMATS.length;
+}
+export function momentFormatAt(number: number): number {
+  return number < UPDATE_ROWS.length * FORMATS.length ? 0 : 2;
+}
+
+/** Whether a group needs kernels that know formats of 16 bits. */
+export function isHalf({ moments, grads, copies }: Formats): boolean {
+  return moments !== "float32" || grads !== "float32" || copies !== undefined;
+}
+
+/** The kernels that are no updates, one for each format: the export for float32, which `_` and the format follow for others; the file of assembly/ that has it. */
 export const PASSES = {
   sumSquares: { name: "sum_squares", file: "reduce" },
   flush: { name: "flush", file: "flush" },
+  copy: { name: "copy", file: "copy" },
 } as const;
 
-/**
- * The modules: which features of WebAssembly they are compiled with, and whether bundles keep them apart until somebody asks for
- * them. Each is there twice, for memory that is shared and for memory that is not.
- */
-export const MODULES = {
-  simd: { features: ["simd"], lazy: false },
-  relaxed: { features: ["simd", "relaxed-simd"], lazy: true },
-} as const satisfies { readonly [K in KernelKind]?: { readonly features: readonly string[]; readonly lazy: boolean } };
-
-/** The names of all kernels that a module exports. */
+/** The names of the kernels that every module exports. */
 export function kernelNames(): string[] {
-  return [...UPDATE_ROWS, ...Object.values(PASSES)].map(({ name }) => name);
+  return [...UPDATE_ROWS.map(({ name }) => name), PASSES.sumSquares.name, PASSES.flush.name];
 }
 
+/** A kernel that only modules have that know formats of 16 bits. */
+export const HALF = "copy_bfloat16";
+
 /**
- * The arguments of an update, in order: these addresses in bytes, a length in elements, these constants in float32. The build
- * makes src/generated/{addresses,constants,call}.ts from them.
+ * The arguments of an update, in order: these addresses in bytes, a length in elements, these constants in float32. Modules for formats of 16 bits
+ * take the integers as well: the address of the copies, what moments are rounded with, and the index in `FORMATS` of the copies, 0 for
+ * none. The build makes src/generated/{addresses,constants,call}.ts from them.
  */
-export const ADDRESSES = REGION_NAMES;
+export const ADDRESSES = [
+  "param",
+  "grad",
+  "expAvg",
+  "expAvgSq",
+  "maxExpAvgSq",
+] as const satisfies readonly RegionName[];
 export const CONSTANTS = [
   "beta1",
   "oneMinusBeta1",
@@ -70,36 +106,58 @@ export const CONSTANTS = [
   "decay",
   "gradFactor",
 ] as const;
+export const INTEGERS = ["copy", "seed", "copies"] as const;
 
 /** A number for each name. */
 type Numbers<Names extends readonly string[]> = { -readonly [I in keyof Names]: number };
 
 export type UpdateKernel = (
-  ...args: [...Numbers<typeof ADDRESSES>, length: number, ...Numbers<typeof CONSTANTS>]
+  ...args: [
+    ...Numbers<typeof ADDRESSES>,
+    length: number,
+    ...Numbers<typeof CONSTANTS>,
+    ...Partial<Numbers<typeof INTEGERS>>,
+  ]
 ) => void;
+
+/** A function for each of `FORMATS`, as far as there is one. */
+type ByFormat<F> = readonly F[];
 
 /** The kernels over one memory, whatever they are made of. */
 export interface Kernels {
   readonly kind: KernelKind;
-  /** One per row of `UPDATE_ROWS`. */
+  /** By number; only the first of `FORMAT_SUFFIXES` if they are not for formats of 16 bits. */
   readonly update: readonly UpdateKernel[];
   /** Sum of squares of at most `NORM_BLOCK` elements. */
-  readonly sumSquares: (grad: number, length: number) => number;
+  readonly sumSquares: ByFormat<(grad: number, length: number) => number>;
   /** Elements with |x| < 2^-126 become +0. */
-  readonly flush: (values: number, length: number) => void;
+  readonly flush: ByFormat<(values: number, length: number) => void>;
+  /** Parameters are left at `copies` as well, rounded. */
+  readonly copy: ByFormat<(params: number, copies: number, length: number) => void>;
+  /** The script of workers that run these kernels; undefined: the usual one. */
+  readonly worker?: string;
 }
 
 export type KernelExports = Readonly<Record<string, unknown>>;
 
 /** A module's exports as kernels. They are not called `exports` here: in CommonJS that name is this module's own. */
 export function kernelsFrom(kind: KernelKind, functions: KernelExports): Kernels {
-  const get = <F>({ name }: { readonly name: string }) => functions[name] as F;
+  const pass = <F>({ name }: { readonly name: string }) =>
+    FORMATS.map((format, i) => functions[i === 0 ? name : `${name}_${format}`] as F);
   return {
     kind,
-    update: UPDATE_ROWS.map((row) => get<UpdateKernel>(row)),
-    sumSquares: get(PASSES.sumSquares),
-    flush: get(PASSES.flush),
+    update: FORMAT_SUFFIXES.flatMap((suffix) =>
+      UPDATE_ROWS.map(({ name }) => functions[name + suffix] as UpdateKernel),
+    ),
+    sumSquares: pass(PASSES.sumSquares),
+    flush: pass(PASSES.flush),
+    copy: pass(PASSES.copy),
   };
+}
+
+/** Whether they are for formats of 16 bits, too. */
+export function areHalf({ copy }: Kernels): boolean {
+  return copy[2] !== undefined;
 }
 
 /**

@@ -2,13 +2,13 @@ import { fail } from "../checks/errors.js";
 import type { KernelChoice } from "../checks/types.js";
 import { warnOnce } from "../checks/warn.js";
 import { instantiate } from "./loader.js";
-import { bytesOf, isLoaded, load, type ModuleKind } from "./modules.js";
+import { bytesOf, halves, isLoaded, load, type ModuleKind } from "./modules.js";
 import { scalarKernels } from "./scalar.js";
 import { type Kernels, kernelsFrom } from "./table.js";
 
 /** A module that this engine accepts. */
 export interface Module {
-  readonly kind: ModuleKind;
+  readonly kind: "simd" | "relaxed";
   /** Undefined where the host has compiled it. */
   readonly bytes: Uint8Array<ArrayBuffer> | undefined;
   compiled?: WebAssembly.Module;
@@ -18,10 +18,10 @@ const modules = new Map<string, Module>();
 /** The smallest module: magic and version. */
 const EMPTY = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
 
-/** The compiled module for this choice and memory, or undefined for the TypeScript kernels. Waits without blocking. */
-export async function compile(choice: KernelChoice, shared: boolean): Promise<Module | undefined> {
-  await loadFor(choice);
-  const module = moduleFor(choice, shared);
+/** The compiled module for this choice, formats and memory, or undefined for the TypeScript kernels. Waits without blocking. */
+export async function compile(choice: KernelChoice, half: boolean, shared: boolean): Promise<Module | undefined> {
+  await loadFor(choice, half);
+  const module = moduleFor(choice, half, shared);
   try {
     if (module !== undefined) module.compiled ??= await WebAssembly.compile(module.bytes!);
     if (module !== undefined) probe();
@@ -32,8 +32,8 @@ export async function compile(choice: KernelChoice, shared: boolean): Promise<Mo
 }
 
 /** As `compile`, at once, which only a module can be that is loaded already. */
-export function compileSync(choice: KernelChoice, shared: boolean): Module | undefined {
-  const module = moduleFor(choice, shared);
+export function compileSync(choice: KernelChoice, half: boolean, shared: boolean): Module | undefined {
+  const module = moduleFor(choice, half, shared);
   try {
     if (module !== undefined) module.compiled ??= new WebAssembly.Module(module.bytes!);
     if (module !== undefined) probe();
@@ -49,36 +49,48 @@ function probe(): void {
 }
 
 /** Loads what `compileSync` needs for this choice. */
-export async function loadFor(choice: KernelChoice): Promise<void> {
+export async function loadFor(choice: KernelChoice, half: boolean): Promise<void> {
   try {
-    await load(kindOf(choice));
+    await load(nameOf(choice, half));
   } catch (cause) {
     unavailable(choice, `a module that could not be loaded (${String(cause)})`, cause);
   }
 }
 
 /** Kernels over `memory`: the module's, or without one TypeScript's. */
-export function kernelsOver(memory: WebAssembly.Memory, module: Module | undefined): Kernels {
+export function kernelsOver(memory: WebAssembly.Memory, module: Module | undefined, half: boolean): Kernels {
+  if (module === undefined && half) return { ...halves().scalarHalfKernels(memory), worker: halves().WORKER };
   if (module === undefined) return scalarKernels(memory);
   return kernelsFrom(module.kind, instantiate(module.compiled!, memory).exports);
 }
 
-function kindOf(choice: KernelChoice): ModuleKind {
+function kindOf(choice: KernelChoice): Module["kind"] {
   return choice === "relaxed" ? "relaxed" : "simd";
 }
 
+/** The module that has these kernels. @param half whether for formats of 16 bits, too */
+export function nameOf(choice: KernelChoice, half: boolean): ModuleKind {
+  return half ? `half-${kindOf(choice)}` : kindOf(choice);
+}
+
+/** @throws Error `ERR_KERNEL_UNAVAILABLE` if it is not loaded */
+export function checkLoaded(name: ModuleKind): void {
+  if (isLoaded(name)) return;
+  const options = name.startsWith("half") ? "moments, grads, copies" : `kernel: "${name}"`;
+  const expected = `kernels that are loaded (await preload({ ${options} }), or create in place of createSync)`;
+  fail(Error, "ERR_KERNEL_UNAVAILABLE", "kernel", expected, `"${name}"`);
+}
+
 /** The module the choice asks for; undefined: none, because TypeScript was asked for or "auto" finds no SIMD. */
-function moduleFor(choice: KernelChoice, shared: boolean): Module | undefined {
+function moduleFor(choice: KernelChoice, half: boolean, shared: boolean): Module | undefined {
+  const name = nameOf(choice, half);
+  checkLoaded(name);
   if (choice === "scalar") return undefined;
   const kind = kindOf(choice);
-  if (!isLoaded(kind)) {
-    const expected = `a kernel that is loaded (await preload({ kernel: "${kind}" }), or create in place of createSync)`;
-    fail(Error, "ERR_KERNEL_UNAVAILABLE", "kernel", expected, `"${kind}"`);
-  }
-  const key = shared ? `${kind}-shared` : kind;
+  const key = shared ? `${name}-shared` : name;
   const known = modules.get(key);
   if (known?.compiled !== undefined) return known;
-  const module: Module = { kind, bytes: bytesOf(kind, shared) };
+  const module: Module = { kind, bytes: bytesOf(name, shared) };
   if (typeof WebAssembly === "object" && WebAssembly.validate(module.bytes!)) {
     modules.set(key, module);
     return module;

@@ -2,7 +2,7 @@ import { checkFloat32Array } from "../checks/arrays.js";
 import { isArray } from "../checks/builtins.js";
 import type { Hyper } from "../checks/defaults.js";
 import { fail, showShape } from "../checks/errors.js";
-import { ADAM_KEYS, readHyper } from "../checks/hyper.js";
+import { GROUP_OPTIONS, readHyper } from "../checks/hyper.js";
 import {
   addName,
   checkCount,
@@ -55,7 +55,7 @@ export function readGroups(params: unknown, defaults: Readonly<Hyper>): GroupSpe
 
 /** @param names those of other groups; the group's are added */
 export function readGroup(label: string, group: unknown, defaults: Readonly<Hyper>, names: Names): GroupSpec {
-  const object = checkObject(label, group, ["params", ...ADAM_KEYS]);
+  const object = checkObject(label, group, ["params", ...GROUP_OPTIONS]);
   const hyper = readHyper(object, defaults, `${label}.`);
   return { hyper, regions: regionsOf(hyper), params: readParams(`${label}.params`, own(object, "params"), names) };
 }
@@ -146,7 +146,7 @@ function readSlice(
  * others were read.
  */
 export function checkSources(groups: readonly GroupSpec[], isForeign: boolean): void {
-  const seen = new Map<ArrayBufferLike, Map<string, string>>();
+  const seen = new Map<ArrayBufferLike, Map<number, string>>();
   for (const { name, pointers, data, length } of groups.flatMap(({ params }) => params)) {
     const label = `params.${name}`;
     // Reading a later parameter may have run somebody's code.
@@ -163,16 +163,15 @@ export function checkSources(groups: readonly GroupSpec[], isForeign: boolean): 
 
 /** Tied weights have to be one parameter. Under two names they are copied twice, and differ from the first step on. */
 function warnOfTied(
-  seen: Map<ArrayBufferLike, Map<string, string>>,
+  seen: Map<ArrayBufferLike, Map<number, string>>,
   name: string,
-  { buffer, byteOffset, length }: Float32Array,
+  { buffer, byteOffset }: Float32Array,
 ) {
-  const names = seen.get(buffer) ?? new Map<string, string>();
-  const window = `${byteOffset} ${length}`;
+  const names = seen.get(buffer) ?? new Map<number, string>();
   seen.set(buffer, names);
-  const other = names.get(window);
+  const other = names.get(byteOffset);
   if (other !== undefined) {
     warnOnce("one array under two names becomes two parameters; give tied weights once:", other, name);
   }
-  names.set(window, name);
+  names.set(byteOffset, name);
 }

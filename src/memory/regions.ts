@@ -1,4 +1,5 @@
 import type { Hyper } from "../checks/defaults.js";
+import type { Format } from "../checks/formats.js";
 
 /** How a region stores its elements. */
 export interface ElementStorage {
@@ -7,16 +8,23 @@ export interface ElementStorage {
   /** The element type in a safetensors file. */
   readonly dtype: string;
   /** What a view of the region is. */
-  readonly View: Float32ArrayConstructor;
+  readonly View: Float32ArrayConstructor | Uint16ArrayConstructor;
 }
 
-export const FLOAT32: ElementStorage = { bytes: 4, dtype: "F32", View: Float32Array };
+export const STORAGES: { readonly [F in Format]: ElementStorage } = {
+  float32: { bytes: 4, dtype: "F32", View: Float32Array },
+  float16: { bytes: 2, dtype: "F16", View: Uint16Array },
+  bfloat16: { bytes: 2, dtype: "BF16", View: Uint16Array },
+};
+
+export const FLOAT32 = STORAGES.float32;
 
 /** Options of a group that decide which regions it has and how they are stored: fixed when the group is made. */
-export type RegionOptions = Pick<Hyper, "amsgrad">;
+export type RegionOptions = Pick<Hyper, "amsgrad" | "moments" | "grads" | "copies">;
 
-const always = (_: RegionOptions): ElementStorage | undefined => FLOAT32;
-const withAmsgrad = ({ amsgrad }: RegionOptions): ElementStorage | undefined => (amsgrad ? FLOAT32 : undefined);
+type FormatOf = (options: RegionOptions) => Format | undefined;
+const float32: FormatOf = () => "float32";
+const moments: FormatOf = (options) => options.moments;
 
 /**
  * Every region that a parameter can have, in the order in which a group lays them out.
@@ -24,20 +32,35 @@ const withAmsgrad = ({ amsgrad }: RegionOptions): ElementStorage | undefined => 
  * - `key`: its name in a state dict; in a checkpoint it follows the parameter's name.
  * - `signed`: whether values may be negative.
  * - `owner`: who fills it. What is the caller's is never initialized; what is the optimizer's starts at zero.
- * - `storage`: undefined where a group has no such region.
+ * - `format`: undefined where a group has no such region.
  */
-const REGIONS = [
-  { name: "param", role: "param", key: undefined, signed: true, owner: "caller", storage: always },
-  { name: "grad", role: "grad", key: undefined, signed: true, owner: "caller", storage: always },
-  { name: "expAvg", role: "moment", key: "exp_avg", signed: true, owner: "optimizer", storage: always },
-  { name: "expAvgSq", role: "moment", key: "exp_avg_sq", signed: false, owner: "optimizer", storage: always },
+export const REGIONS = [
+  { name: "param", role: "param", key: undefined, signed: true, owner: "caller", format: float32 },
+  {
+    name: "grad",
+    role: "grad",
+    key: undefined,
+    signed: true,
+    owner: "caller",
+    format: ({ grads }: RegionOptions) => grads,
+  },
+  { name: "expAvg", role: "moment", key: "exp_avg", signed: true, owner: "optimizer", format: moments },
+  { name: "expAvgSq", role: "moment", key: "exp_avg_sq", signed: false, owner: "optimizer", format: moments },
   {
     name: "maxExpAvgSq",
     role: "moment",
     key: "max_exp_avg_sq",
     signed: false,
     owner: "optimizer",
-    storage: withAmsgrad,
+    format: ({ amsgrad, moments }: RegionOptions) => (amsgrad ? moments : undefined),
+  },
+  {
+    name: "copy",
+    role: "copy",
+    key: undefined,
+    signed: true,
+    owner: "optimizer",
+    format: ({ copies }: RegionOptions) => copies,
   },
 ] as const;
 
@@ -47,7 +70,8 @@ export type RegionName = Row["name"];
 export type MomentName = MomentRow["name"];
 
 /** A region as a group has it. */
-export interface Region extends Omit<Row, "storage"> {
+export interface Region extends Omit<Row, "format"> {
+  readonly format: Format;
   readonly storage: ElementStorage;
 }
 
@@ -60,8 +84,8 @@ export interface Moment extends Region {
 /** The regions of a group, in order. */
 export function regionsOf(options: RegionOptions): readonly Region[] {
   return REGIONS.flatMap((row) => {
-    const storage = row.storage(options);
-    return storage === undefined ? [] : { ...row, storage };
+    const format = row.format(options);
+    return format === undefined ? [] : { ...row, format, storage: STORAGES[format] };
   });
 }
 

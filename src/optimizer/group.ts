@@ -1,7 +1,7 @@
 import { bare } from "../checks/builtins.js";
 import type { Hyper } from "../checks/defaults.js";
 import { fail } from "../checks/errors.js";
-import { ADAM_KEYS, CHECKS } from "../checks/hyper.js";
+import { CHECKS, FIXED_KEYS, GROUP_OPTIONS } from "../checks/hyper.js";
 import type { LiveGroup } from "../checks/types.js";
 import { checkNonNegative } from "../checks/values.js";
 import type { GroupSpec } from "../memory/params.js";
@@ -23,8 +23,8 @@ export class Group {
   readonly regions: readonly Region[];
   /** Those of them that are the optimizer's state. */
   readonly moments: readonly Moment[];
-  /** The values last used, or loaded; none before the first step. */
-  used: { [K in Scheduled]?: number } = {};
+  /** The rate last used, or loaded; undefined before the first step. */
+  lastLr: number | undefined;
   readonly #space: Space;
 
   /**
@@ -67,7 +67,7 @@ export class Group {
   /** Zeroes the regions that the optimizer owns. */
   clear(): void {
     for (const { name, owner } of this.regions) {
-      if (owner === "optimizer") for (const tensor of this.tensors) tensor.view(name).fill(0);
+      if (owner === "optimizer") for (const tensor of this.tensors) tensor.array(name)!.fill(0);
     }
   }
 
@@ -83,12 +83,17 @@ export class Group {
     this.#space.forget?.();
   }
 
-  /** What a state dict has: with a schedule, the value last used. */
-  current(key: Scheduled): number {
-    const used = this.used[key];
-    return used !== undefined && typeof this.hyper[key] === "function"
-      ? used
-      : valueAt(this.hyper, key, Math.max(1, this.largestStep()));
+  /** The learning rate at step t of the group: the number, or the schedule's value, checked. */
+  lrAt(step: number): number {
+    const { lr } = this.hyper;
+    return typeof lr === "number" ? lr : checkNonNegative(`lr(${step})`, lr(step));
+  }
+
+  /** What a state dict says the rate is: with a schedule, the value last used. */
+  currentLr(): number {
+    return this.lastLr !== undefined && typeof this.hyper.lr === "function"
+      ? this.lastLr
+      : this.lrAt(Math.max(1, this.largestStep()));
   }
 
   largestStep(): number {
@@ -98,32 +103,22 @@ export class Group {
   }
 }
 
-/** What may follow a schedule. */
-type Scheduled = "lr" | "weightDecay";
-
-/** The value at step t: the number, or the schedule's, checked. */
-export function valueAt(hyper: Hyper, key: Scheduled, step: number): number {
-  const value = hyper[key];
-  return typeof value === "number" ? value : checkNonNegative(`${key}(${step})`, value(step));
-}
-
 /**
  * Accessors over a group's hyper-parameters, enumerable like the plain properties they stand for. Not over the group itself: whoever
  * keeps the view keeps no memory.
  */
 function liveView(hyper: Hyper, names: readonly string[], guard: () => void): LiveGroup {
   const view = { params: Object.freeze(names) };
-  for (const key of ADAM_KEYS) {
+  for (const key of GROUP_OPTIONS) {
     const accessors = bare({
       enumerable: true,
       get: () => hyper[key],
       set(value: unknown) {
         guard();
+        const fixed = FIXED_KEYS.includes(key);
+        if (fixed && value === hyper[key]) return;
         const checked = CHECKS[key](key, value);
-        // Memory was laid out for it.
-        if (key === "amsgrad" && checked !== hyper.amsgrad) {
-          fail(Error, "ERR_FIXED_OPTION", key, `${hyper.amsgrad}, fixed when the group was made`, String(value));
-        }
+        if (fixed) fail(Error, "ERR_FIXED_OPTION", key, `${hyper[key]}, fixed when the group was made`, String(value));
         Object.assign(hyper, { [key]: checked });
       },
     });

@@ -1,6 +1,7 @@
-import { checkFloat32Array } from "../checks/arrays.js";
+import { checkTypedArray } from "../checks/arrays.js";
 import type { StepSettings } from "../checks/defaults.js";
 import { fail, failType, show, showNames } from "../checks/errors.js";
+import { FORMATS } from "../checks/formats.js";
 import type { Disposing, WasmMemory } from "../checks/libraries.js";
 import { readStep, readSum } from "../checks/stepOptions.js";
 import type {
@@ -18,14 +19,15 @@ import type {
   SumOptions,
 } from "../checks/types.js";
 import { VERSION } from "../generated/version.js";
+import { areHalf, isHalf, type Kernels } from "../kernels/table.js";
 import { Arena } from "../memory/arena.js";
 import { checkSources, type GroupSpec, namesBeside, readGroup } from "../memory/params.js";
-import type { Pointers } from "../memory/regions.js";
+import type { Pointers, RegionName } from "../memory/regions.js";
 import type { Runner } from "../threads/runner.js";
 import { Group } from "./group.js";
 import { type AtRest, checkWhole, Lifecycle } from "./lifecycle.js";
 import { failJson, trapHyper } from "./misuse.js";
-import { placeGroup, Setup } from "./setup.js";
+import { halfKernels, placeGroup, Setup } from "./setup.js";
 import { checkState, readLoad, readState } from "./stateDict.js";
 import {
   commit,
@@ -56,7 +58,9 @@ const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for("Symbo
 export const EXCLUSIVELY: unique symbol = Symbol.for(`fused-adam ${VERSION} exclusively`);
 
 /** What an optimizer works with until it is disposed. */
-type Resources = Pick<Setup, "hyper" | "arena" | "foreign" | "memory" | "variant"> & { readonly runner: Runner };
+type Resources = Pick<Setup, "hyper" | "runtime" | "arena" | "foreign" | "memory" | "variant"> & {
+  readonly runner: Runner;
+};
 
 /** Whether an optimizer's state is whole: not lost in a step that was interrupted. */
 export interface Wholeness {
@@ -87,7 +91,6 @@ export abstract class Optimizer {
   /** Undefined once disposed. */
   #resources: Resources | undefined;
   #groups: Group[] = [];
-  #skippedInARow = 0;
   /** What a step needs room for: calls, partial sums, elements. */
   readonly #room = { calls: 0, sums: 0, elements: 0 };
   /** Undefined until they are asked for after a group was added: to add thousands, one by one, takes no time that grows with them. */
@@ -102,8 +105,8 @@ export abstract class Optimizer {
   protected constructor(setup: Setup, runner: Runner);
   protected constructor(setup: Setup, runner: Runner) {
     if (!(setup instanceof Setup)) failType("new", "create(params, options) or createSync(params, options)", setup);
-    const { hyper, arena, foreign, memory, variant } = setup;
-    this.#resources = { hyper, arena, foreign, memory, variant, runner };
+    const { hyper, runtime, arena, foreign, memory, variant } = setup;
+    this.#resources = { hyper, runtime, arena, foreign, memory, variant, runner };
     this.#add(setup.groups, setup.pointers);
     this.#kernel = runner.kernels.kind;
     this.#threads = runner.threads;
@@ -159,10 +162,29 @@ export abstract class Optimizer {
    * The gradient of a parameter, which the caller fills before each step: a view as `param` returns it. A step reads it
    * and leaves it as it is, unless `zeroGrad` is asked for.
    *
-   * @throws Error `ERR_UNKNOWN_NAME`, `ERR_DISPOSED`
+   * @throws TypeError `ERR_DTYPE` for gradients of 16 bits; Error `ERR_UNKNOWN_NAME`, `ERR_DISPOSED`
    */
   grad(name: string): Float32Array {
-    return this.#tensor(name).view("grad");
+    return this.#array(name, "grad", Float32Array, "gradBits");
+  }
+
+  /**
+   * As `grad`, where gradients are float16 or bfloat16: their bits.
+   *
+   * @throws TypeError `ERR_DTYPE` for float32 gradients; Error `ERR_UNKNOWN_NAME`, `ERR_DISPOSED`
+   */
+  gradBits(name: string): Uint16Array {
+    return this.#array(name, "grad", Uint16Array, "grad");
+  }
+
+  /**
+   * The bits of a parameter's copy, float16 or bfloat16: a view as `param` returns it. Written when the parameter is made, by every step that
+   * moves it, and when a state is loaded. What the caller writes to `param(name)` is in it from the next step on.
+   *
+   * @throws TypeError `ERR_DTYPE` where there are no copies; Error `ERR_UNKNOWN_NAME`, `ERR_DISPOSED`
+   */
+  copyBits(name: string): Uint16Array {
+    return this.#array(name, "copy", Uint16Array, 'the option "copies"');
   }
 
   /**
@@ -173,31 +195,35 @@ export abstract class Optimizer {
    */
   addParamGroup(group: ParamGroup): void {
     this[EXCLUSIVELY]((groups) => {
-      const { arena, foreign, hyper, memory } = this.#resources!;
+      const { arena, foreign, hyper, memory, runner, runtime } = this.#resources!;
       const spec = ownCopies(readGroup("group", group, hyper, namesBeside(this.#byName)), memory);
       checkSources([spec], foreign !== undefined);
       foreign?.check([spec], () => groups.map((group) => group.spec));
+      const more = isHalf(spec.hyper) && !areHalf(runner.kernels) ? halfKernels(runtime, memory) : undefined;
       arena?.reserve(Arena.bytes([spec]));
+      if (more !== undefined) runner.use(...more);
       this.#add([spec], [placeGroup(spec, arena)]);
     });
   }
 
   /**
-   * Copies a gradient in: as `grad(name).set(values)`, checked.
+   * Copies a gradient in: as `grad(name).set(values)` or `gradBits(name).set(values)`, checked.
    *
-   * @param values as many as the parameter has elements
+   * @param values as many as the parameter has elements; the bits of each where gradients have 16
    * @throws TypeError for another type, or a detached buffer; RangeError `ERR_SHAPE_MISMATCH`; Error `ERR_UNKNOWN_NAME`,
    * `ERR_BUSY`, `ERR_DISPOSED`
    */
-  setGrad(name: string, values: Float32Array): void {
+  setGrad(name: string, values: Float32Array | Uint16Array): void {
     this[EXCLUSIVELY](() => {
       const tensor = this.#tensor(name);
-      const checked = checkFloat32Array("values", values);
+      const grad = tensor.array("grad")!;
+      const View = grad instanceof Float32Array ? Float32Array : Uint16Array;
+      const checked = checkTypedArray<typeof grad>(View, "values", values, `a ${View.name}`);
       if (checked.length !== tensor.length) {
         const expected = `${tensor.length} values for ${show(name)}`;
         fail(RangeError, "ERR_SHAPE_MISMATCH", "values", expected, String(checked.length));
       }
-      tensor.view("grad").set(checked);
+      grad.set(checked);
     });
   }
 
@@ -206,8 +232,7 @@ export abstract class Optimizer {
    * calling one may block (Node, workers), on the caller alone where it may not (a browser's main thread).
    *
    * @throws TypeError, RangeError for an option or a schedule's value that is not legal; Error `ERR_UNKNOWN_NAME` for a
-   * name to skip, `ERR_STEP_LIMIT` past 2^53 - 1 steps, `ERR_SKIPPED` for one more skipped step in a row than `maxSkipped`. Nothing has changed
-   * then. Error `ERR_WORKER` when a worker was lost:
+   * name to skip, `ERR_STEP_LIMIT` past 2^53 - 1 steps. Nothing has changed then. Error `ERR_WORKER` when a worker was lost:
    * no step is counted. If it was lost in the middle of the update, parameters and moments are half updated, and every step
    * and `stateDict` throws `ERR_STATE_LOST` until a state is loaded; otherwise nothing has changed
    */
@@ -221,12 +246,12 @@ export abstract class Optimizer {
         runner.run();
       }
       const norm = normOf(step.settings, runner.program);
-      if (norm !== undefined && !Number.isFinite(norm)) return this.#end(step, norm, true);
+      if (norm !== undefined && !Number.isFinite(norm)) return skip(step, norm);
       writeUpdate(runner.write(), step, factorOf(step.settings, norm));
       state = "lost";
       runner.run();
       state = "idle";
-      return this.#end(step, norm, false);
+      return commit(step, norm);
     } finally {
       this.#life.leave(state);
     }
@@ -248,13 +273,13 @@ export abstract class Optimizer {
         await this.#life.wait(runner.runAsync());
       }
       const norm = normOf(step.settings, runner.program);
-      if (norm !== undefined && !Number.isFinite(norm)) return this.#end(step, norm, true);
+      if (norm !== undefined && !Number.isFinite(norm)) return skip(step, norm);
       await this.#life.wait(runner.ready());
       writeUpdate(runner.write(), step, factorOf(step.settings, norm));
       state = "lost";
       await this.#life.wait(runner.runAsync());
       state = "idle";
-      return this.#end(step, norm, false);
+      return commit(step, norm);
     } finally {
       this.#life.leave(state);
     }
@@ -354,7 +379,7 @@ export abstract class Optimizer {
       check: () => checkWhole(state),
       restore: () => {
         state = "idle";
-        this.#skippedInARow = 0;
+        copyParams(this.#resources!.runner.kernels, this.#groups);
       },
     };
     let result: T;
@@ -378,23 +403,6 @@ export abstract class Optimizer {
     return plan(this.#groups, settings);
   }
 
-  #end(step: Step, norm: number | undefined, isSkipped: boolean): StepResult {
-    const { maxSkipped } = step.settings;
-    const skippedInARow = isSkipped ? this.#skippedInARow + 1 : 0;
-    if (maxSkipped !== undefined && skippedInARow > maxSkipped) {
-      fail(
-        Error,
-        "ERR_SKIPPED",
-        "maxSkipped",
-        `at most ${maxSkipped} steps skipped in a row`,
-        `one more: norm ${norm}`,
-      );
-    }
-    this.#skippedInARow = skippedInARow;
-    const result = isSkipped ? skip(step, norm!) : commit(step, norm);
-    return maxSkipped === undefined ? result : { ...result, skippedInARow };
-  }
-
   #checkSkip({ skip }: StepSettings): void {
     if (skip !== undefined) for (const name of skip) this.#tensor(name, "skip");
   }
@@ -402,6 +410,13 @@ export abstract class Optimizer {
   #alive(): Resources {
     this.#life.checkAlive();
     return this.#resources!;
+  }
+
+  /** @param instead what to use where the region is no such array */
+  #array<T>(name: string, region: RegionName, View: { new (length: 0): T; readonly name: string }, instead: string): T {
+    const array = this.#tensor(name).array(region);
+    if (!(array instanceof View)) fail(TypeError, "ERR_DTYPE", name, `a ${View.name}`, `another type: use ${instead}`);
+    return array;
   }
 
   #tensor(name: string, label = "name"): Tensor {
@@ -428,6 +443,7 @@ export abstract class Optimizer {
     for (const group of added) {
       // The arena's memory is fresh, and touching it would make it resident.
       if (foreign !== undefined) group.clear();
+      copyParams(runner.kernels, [group]);
       for (const tensor of group.tensors) this.#byName.set(tensor.name, tensor);
       this.#groups.push(group);
     }
@@ -439,6 +455,15 @@ export abstract class Optimizer {
 trapHyper(Optimizer.prototype, (key) => `paramGroups[0].${key} to be assigned`);
 // `grad.w` looks like a gradient and would be a property of the method.
 for (const method of [Optimizer.prototype.param, Optimizer.prototype.grad]) Object.freeze(method);
+
+/** Writes the copies of parameters that have some. */
+function copyParams(kernels: Kernels, groups: readonly Group[]): void {
+  for (const { hyper, tensors } of groups) {
+    if (hyper.copies === undefined) continue;
+    const copy = kernels.copy[FORMATS.indexOf(hyper.copies)]!;
+    for (const { at, length } of tensors) copy(at.param, at.copy, length);
+  }
+}
 
 /** Copies values that lie in the optimizer's own memory, before that grows and detaches them. */
 function ownCopies(group: GroupSpec, memory: WebAssembly.Memory): GroupSpec {

@@ -2,7 +2,8 @@ import type { Hyper, Runtime } from "../checks/defaults.js";
 import { readHyper } from "../checks/hyper.js";
 import { checkOptions, readRuntime } from "../checks/runtime.js";
 import { checkModule, type GivenModule } from "../kernels/given.js";
-import { compile, compileSync, kernelsOver, type Module } from "../kernels/wasm.js";
+import { isHalf, type Kernels } from "../kernels/table.js";
+import { checkLoaded, compile, compileSync, kernelsOver, loadFor, type Module, nameOf } from "../kernels/wasm.js";
 import { Arena } from "../memory/arena.js";
 import { Foreign } from "../memory/foreign.js";
 import { checkSources, type GroupSpec, readGroups } from "../memory/params.js";
@@ -27,6 +28,8 @@ export class Setup {
   readonly arena: Arena | undefined;
   readonly foreign: Foreign | undefined;
   readonly threads: number;
+  /** Whether any group needs kernels for formats of 16 bits. */
+  readonly #half: boolean;
   /** The module to run on, if the host has compiled one. */
   readonly #given: GivenModule | undefined;
 
@@ -43,7 +46,8 @@ export class Setup {
     checkSources(this.groups, memory !== undefined);
     this.foreign = memory && new Foreign(memory);
     this.foreign?.check(this.groups);
-    const given = module && checkModule(module, kernel, memory);
+    this.#half = this.groups.some(({ hyper }) => isHalf(hyper));
+    const given = module && checkModule(module, kernel, this.#half, memory);
     this.#given = given;
     this.threads = chooseThreads(threads, lengthOf(this.groups), memory, given);
     const shared = given?.shared ?? this.threads > 1;
@@ -53,13 +57,16 @@ export class Setup {
   }
 
   async runner(): Promise<Runner> {
-    const module = this.#given ?? (await compile(this.runtime.kernel, isShared(this.memory)));
+    const { kernel } = this.runtime;
+    if (this.#half) await loadFor(kernel, true);
+    const module = this.#given ?? (await compile(kernel, this.#half, isShared(this.memory)));
     await this.#poolsLoaded();
     return this.#runnerOf(module);
   }
 
   runnerSync(): Runner {
-    return this.#runnerOf(this.#given ?? compileSync(this.runtime.kernel, isShared(this.memory)));
+    if (this.#half) checkLoaded(nameOf(this.runtime.kernel, true));
+    return this.#runnerOf(this.#given ?? compileSync(this.runtime.kernel, this.#half, isShared(this.memory)));
   }
 
   /** If they cannot be loaded, the runner finds the same and says so. */
@@ -68,10 +75,24 @@ export class Setup {
   }
 
   #runnerOf(module: Module | undefined): Runner {
-    const kernels = kernelsOver(this.memory, module);
+    const kernels = kernelsOver(this.memory, module, this.#half);
     const isAuto = this.runtime.threads === "auto";
     return new Runner(kernels, this.memory, module?.bytes ?? module?.compiled, this.threads, isAuto);
   }
+}
+
+/**
+ * Kernels for formats of 16 bits, for an optimizer that has begun without, and what its workers make them of.
+ *
+ * @throws Error `ERR_KERNEL_UNAVAILABLE` where they are not loaded; RangeError for a module of the host's that does not have them
+ */
+export function halfKernels(
+  { kernel, module }: Readonly<Runtime>,
+  memory: WebAssembly.Memory,
+): [Kernels, Runner["module"]] {
+  checkLoaded(nameOf(kernel, true));
+  const made = module ? checkModule(module, kernel, true, memory) : compileSync(kernel, true, isShared(memory));
+  return [kernelsOver(memory, made, true), made?.bytes ?? made?.compiled];
 }
 
 function lengthOf(groups: readonly GroupSpec[]): number {

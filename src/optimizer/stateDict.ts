@@ -1,7 +1,7 @@
 import { checkFinite, checkFloat32Array } from "../checks/arrays.js";
 import { type Hyper, LOAD_DEFAULTS, type LoadSettings } from "../checks/defaults.js";
 import { fail, failMismatch, failType, show, showNames, showShape } from "../checks/errors.js";
-import { ADAM_KEYS, CHECKS } from "../checks/hyper.js";
+import { ADAM_KEYS, CHECKS, type HyperKey } from "../checks/hyper.js";
 import type { GroupState, LoadReport, ParamState, StateDict } from "../checks/types.js";
 import {
   addName,
@@ -22,7 +22,7 @@ import type { Group } from "./group.js";
 import type { Tensor } from "./tensor.js";
 
 /** PyTorch's names of the hyper-parameters are ours in snake case. */
-function snake(key: keyof Hyper): keyof GroupState {
+function snake(key: HyperKey): keyof GroupState {
   return key.replace(/[A-Z]/, (capital) => `_${capital.toLowerCase()}`) as keyof GroupState;
 }
 
@@ -36,7 +36,7 @@ export function readState(groups: readonly Group[]): StateDict {
       const { step, part } = tensor;
       const entry = { step } as ParamState;
       if (part.length > 0) entry.rows = part as [number, number];
-      for (const { name, key } of moments) entry[key] = tensor.view(name).slice();
+      for (const { name, key } of moments) entry[key] = tensor.read(name);
       return [tensor.name, entry] as const;
     }),
   );
@@ -49,8 +49,7 @@ export function readGroupState(group: Group): GroupState {
   const entries = ADAM_KEYS.map((key) => [snake(key), group.hyper[key]]);
   return {
     ...(Object.fromEntries(entries) as GroupState),
-    lr: group.current("lr"),
-    weight_decay: group.current("weightDecay"),
+    lr: group.currentLr(),
     betas: [...group.hyper.betas],
     decoupled_weight_decay: !group.coupled,
     params: group.tensors.map(({ name }) => name),
@@ -115,9 +114,9 @@ export function checkState(
     actions.push(() => {
       tensor.step = values.length && step;
       for (const { role, name } of tensor.regions) {
-        if (role === "moment" && !values.length) tensor.view(name).fill(0);
+        if (role === "moment" && !values.length) tensor.array(name)!.fill(0);
       }
-      for (const { moment, values: from } of values) tensor.view(moment.name).set(from);
+      for (const { moment, values: from } of values) tensor.write(moment.name, from);
     });
   }
   return {
@@ -210,13 +209,12 @@ function checkGroup(
   coupled: boolean,
   { keepOptions }: LoadSettings,
 ): () => void {
-  const read = (key: keyof Hyper) => [key, CHECKS[key](`${label}.${snake(key)}`, own(object, snake(key)))];
+  const read = (key: HyperKey) => [key, CHECKS[key](`${label}.${snake(key)}`, own(object, snake(key)))];
   const hyper = Object.fromEntries(ADAM_KEYS.map(read)) as Hyper;
   const lr = checkNonNegative(`${label}.lr`, hyper.lr);
-  const weightDecay = checkNonNegative(`${label}.weight_decay`, hyper.weightDecay);
   // A state that was saved before it said so goes where it is loaded.
   const rule = own(object, RULE);
-  if (rule !== undefined && checkBoolean(`${label}.${RULE}`, rule) === coupled && weightDecay > 0) {
+  if (rule !== undefined && checkBoolean(`${label}.${RULE}`, rule) === coupled && hyper.weightDecay > 0) {
     failMismatch(`${label}.${RULE}`, `${!coupled}, this optimizer's`, String(rule));
   }
   if (group === undefined) return () => {};
@@ -224,10 +222,8 @@ function checkGroup(
     failMismatch(`${label}.amsgrad`, `${!hyper.amsgrad}, fixed when the group was made`, String(hyper.amsgrad));
   }
   return () => {
-    // A schedule is kept: the dict has the value that it last gave.
-    const keeps = (key: keyof Hyper) => keepOptions || typeof group.hyper[key] === "function";
-    for (const key of ADAM_KEYS) if (!keeps(key)) Object.assign(group.hyper, { [key]: hyper[key] });
-    // What is the optimizer's own was not used last, as far as is known.
-    group.used = keepOptions ? {} : { lr, weightDecay };
+    // What is kept was not used last, as far as is known.
+    if (!keepOptions) Object.assign(group.hyper, hyper, typeof group.hyper.lr === "function" && { lr: group.hyper.lr });
+    group.lastLr = keepOptions ? undefined : lr;
   };
 }

@@ -11,11 +11,13 @@
  */
 import type { StepSettings } from "../checks/defaults.js";
 import { fail } from "../checks/errors.js";
+import { FORMATS } from "../checks/formats.js";
 import type { StepResult } from "../checks/types.js";
 import { CONSTANT_COUNT } from "../generated/call.js";
+import { halves } from "../kernels/modules.js";
 import type { Program } from "../kernels/program.js";
-import { FLUSH_EVERY, NORM_BLOCK, rowOf } from "../kernels/table.js";
-import { type Group, valueAt } from "./group.js";
+import { FLUSH_EVERY, formatsOf, NORM_BLOCK, rowOf } from "../kernels/table.js";
+import type { Group } from "./group.js";
 import { keepsZeros, stepConstants } from "./stepConstants.js";
 import type { Tensor } from "./tensor.js";
 
@@ -23,9 +25,8 @@ import type { Tensor } from "./tensor.js";
 export interface Step {
   readonly groups: readonly Group[];
   readonly settings: StepSettings;
-  /** The learning rate and the weight decay of each group, unless all of its parameters are skipped. */
+  /** The learning rate of each group, unless all of its parameters are skipped. */
   readonly lrs: readonly number[];
-  readonly weightDecays: readonly number[];
   /** The largest step count of any parameter, after the step. */
   readonly count: number;
 }
@@ -34,7 +35,6 @@ export interface Step {
 export function plan(groups: readonly Group[], settings: StepSettings): Step {
   const { skip } = settings;
   const lrs = new Array<number>(groups.length);
-  const weightDecays = new Array<number>(groups.length);
   let count = 0;
   for (let i = 0; i < groups.length; i++) {
     const group = groups[i]!;
@@ -46,18 +46,15 @@ export function plan(groups: readonly Group[], settings: StepSettings): Step {
       after = Math.max(after, skipped ? tensor.step : tensor.step + 1);
     }
     if (after > Number.MAX_SAFE_INTEGER) fail(Error, "ERR_STEP_LIMIT", "step", "a count up to 2^53 - 1", "one more");
-    if (active) {
-      lrs[i] = valueAt(group.hyper, "lr", after);
-      weightDecays[i] = valueAt(group.hyper, "weightDecay", after);
-    }
+    if (active) lrs[i] = group.lrAt(after);
     count = Math.max(count, after);
   }
-  return { groups, settings, lrs, weightDecays, count };
+  return { groups, settings, lrs, count };
 }
 
 /** Whether the norm of the gradients decides anything. */
-function usesNorm({ clipNorm, skipNonFinite, maxSkipped }: StepSettings): boolean {
-  return clipNorm !== undefined || skipNonFinite || maxSkipped !== undefined;
+function usesNorm({ clipNorm, skipNonFinite }: StepSettings): boolean {
+  return clipNorm !== undefined || skipNonFinite;
 }
 
 /** Whether the norm has to be computed: it decides something, and the caller has not given it. */
@@ -66,9 +63,10 @@ export function needsSquares(settings: StepSettings): boolean {
 }
 
 export function writeSquares(program: Program, groups: readonly Group[], { skip }: StepSettings): void {
-  for (const { tensors } of groups) {
+  for (const { hyper, tensors } of groups) {
+    const format = FORMATS.indexOf(hyper.grads);
     for (const tensor of tensors) {
-      if (!skip?.has(tensor.name)) program.sumSquares(tensor.at.grad, tensor.length);
+      if (!skip?.has(tensor.name)) program.sumSquares(tensor.at.grad, tensor.length, format);
     }
   }
 }
@@ -90,10 +88,8 @@ export function factorOf({ clipNorm, gradScale }: StepSettings, norm: number | u
   return clips ? clipNorm / norm / gradScale : 1 / gradScale;
 }
 
-export function writeUpdate(program: Program, { groups, settings, lrs, weightDecays }: Step, factor: number): void {
-  for (let i = 0; i < groups.length; i++) {
-    writeGroup(program, groups[i]!, settings, lrs[i]!, weightDecays[i]!, factor);
-  }
+export function writeUpdate(program: Program, { groups, settings, lrs }: Step, factor: number): void {
+  for (let i = 0; i < groups.length; i++) writeGroup(program, groups[i]!, settings, lrs[i]!, factor);
 }
 
 /** Of the update that is being written. */
@@ -104,26 +100,27 @@ function writeGroup(
   group: Group,
   { skip, zeroGrad }: StepSettings,
   lr: number,
-  weightDecay: number,
   factor: number,
 ): void {
   const { hyper, tensors } = group;
-  const coupled = group.coupled && weightDecay !== 0;
+  const coupled = group.coupled && hyper.weightDecay !== 0;
   const signed = hyper.maximize ? -factor : factor;
   const gradient = zeroGrad ? "zeroing" : Math.fround(signed) === 1 ? "plain" : "scaled";
-  const row = rowOf(coupled ? "l2" : "decoupled", hyper.amsgrad, gradient);
+  const copies = hyper.copies === undefined ? 0 : FORMATS.indexOf(hyper.copies);
+  const row = rowOf(coupled ? "l2" : "decoupled", hyper.amsgrad, gradient) + formatsOf(hyper);
 
   for (let next = 0; next < tensors.length; ) {
     const first = tensors[next++]!;
     if (skip?.has(first.name)) continue;
     const step = first.step + 1;
-    stepConstants(constants, hyper, coupled, lr, weightDecay, step, signed);
+    stepConstants(constants, hyper, coupled, lr, step, signed);
     // Tensors with the same step have the same constants. As long as padding stays zero, neighbours are one kernel call.
     const joins = keepsZeros(constants);
     let length = joins ? first.span : first.length;
     while (joins && next < tensors.length && continues(tensors[next]!, first.step, skip))
       length += tensors[next++]!.span;
-    program.update(row, first.at, length, step % FLUSH_EVERY === 0, constants);
+    const seed = hyper.moments === "float32" ? 0 : halves().seedOf(step);
+    program.update(row, first.at, length, step % FLUSH_EVERY === 0, constants, seed, copies);
   }
 }
 
@@ -132,16 +129,15 @@ function continues(tensor: Tensor, step: number, skip: StepSettings["skip"]): bo
 }
 
 /** Counts a step whose update has run. */
-export function commit({ groups, settings, lrs, weightDecays, count }: Step, norm: number | undefined): StepResult {
+export function commit({ groups, settings, lrs, count }: Step, norm: number | undefined): StepResult {
   const { skip, zeroGrad } = settings;
   for (let i = 0; i < groups.length; i++) {
     const group = groups[i]!;
     for (const tensor of group.tensors) {
       if (!skip?.has(tensor.name)) {
         tensor.step++;
-        group.used.lr = lrs[i]!;
-        group.used.weightDecay = weightDecays[i]!;
-      } else if (zeroGrad) tensor.view("grad").fill(0);
+        group.lastLr = lrs[i]!;
+      } else if (zeroGrad) tensor.array("grad")!.fill(0);
     }
   }
   return norm === undefined ? { step: count, skipped: false } : { step: count, skipped: false, gradNorm: norm };
@@ -163,5 +159,5 @@ export function largestStep(groups: readonly Group[]): number {
 }
 
 export function zeroGrads(groups: readonly Group[]): void {
-  for (const { tensors } of groups) for (const tensor of tensors) tensor.view("grad").fill(0);
+  for (const { tensors } of groups) for (const tensor of tensors) tensor.array("grad")!.fill(0);
 }

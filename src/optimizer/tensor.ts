@@ -1,3 +1,4 @@
+import { halves } from "../kernels/modules.js";
 import { spanOf } from "../memory/arena.js";
 import type { ParamSpec, Rows } from "../memory/params.js";
 import type { Pointers, Region, RegionName } from "../memory/regions.js";
@@ -16,7 +17,7 @@ export class Tensor {
   at!: Pointers;
   /** Whether every region begins where the previous tensor's ends, so that one kernel call can update both. */
   joins!: boolean;
-  #views!: { [R in RegionName]?: Float32Array };
+  #views!: { [R in RegionName]?: Float32Array | Uint16Array };
 
   /** @param regions those of its group */
   constructor(
@@ -49,13 +50,31 @@ export class Tensor {
     this.#views = {};
   }
 
-  /** A live view of one of its regions: the same object until the memory grows. */
-  view(name: RegionName): Float32Array {
+  /** A live view of one of its regions: the same object until the memory grows. Undefined where its group has no such region. */
+  array(name: RegionName): Float32Array | Uint16Array | undefined {
     const known = this.#views[name];
     if (known?.buffer === this.memory.buffer) return known;
-    const { View } = this.regions.find((region) => region.name === name)!.storage;
-    const view = new View(this.memory.buffer, this.at[name], this.length);
+    const region = this.regions.find((region) => region.name === name);
+    if (region === undefined) return undefined;
+    const view = new region.storage.View(this.memory.buffer, this.at[name], this.length);
     this.#views[name] = view;
     return view;
+  }
+
+  /** As `array`, of a region that is float32. */
+  view(name: RegionName): Float32Array {
+    return this.array(name) as Float32Array;
+  }
+
+  /** A copy of a parameter or a moment, as float32. */
+  read(name: RegionName): Float32Array {
+    const array = this.array(name)!;
+    return array instanceof Float32Array ? array.slice() : halves().widened(array);
+  }
+
+  /** Changes a parameter or a moment; one that is not float32 is rounded to nearest. */
+  write(name: RegionName, values: Float32Array): void {
+    const array = this.array(name)!;
+    array.set(array instanceof Float32Array ? values : halves().nearest(values));
   }
 }

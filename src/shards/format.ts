@@ -8,6 +8,7 @@ import {
 } from "../checkpoint/format.js";
 import { JsonReader } from "../checkpoint/json.js";
 import { checkTypes, type Header, parseHeader, type TensorEntry } from "../checkpoint/safetensors.js";
+import { ADAM_DEFAULTS } from "../checks/defaults.js";
 import { fail, show, showShape } from "../checks/errors.js";
 import { momentsOf } from "../memory/regions.js";
 import { blocksOf, DIGITS } from "./blocks.js";
@@ -163,7 +164,7 @@ export function keysOf(kind: Kind, { groups }: Pick<ShardInfo, "groups">): Reado
   return new Map(
     groups.flatMap((group) => {
       const keys =
-        kind === "model" ? [""] : momentsOf(group as Parameters<typeof momentsOf>[0]).map(({ key }) => `.${key}`);
+        kind === "model" ? [""] : momentsOf({ ...ADAM_DEFAULTS, amsgrad: group.amsgrad }).map(({ key }) => `.${key}`);
       return (group.params ?? []).map((name) => [name, keys] as const);
     }),
   );

@@ -64,6 +64,7 @@ export class Pool {
    * @param module for the workers; none: TypeScript's kernels
    * @param room how many calls the program has room for
    * @param sums how many partial sums
+   * @param script of the workers; undefined: the usual one
    * @param isAuto whether `run` may leave the workers out where the caller alone is quicker
    */
   constructor(
@@ -73,6 +74,7 @@ export class Pool {
     room: number,
     sums: number,
     isAuto = false,
+    script?: string,
   ) {
     this.#trials = isAuto ? [new Trials(), new Trials()] : undefined;
     const length = controlLength(threads);
@@ -82,7 +84,7 @@ export class Pool {
     // The caller is the last of the threads.
     this.#missing = threads - 1;
     try {
-      for (let me = 0; me < threads - 1; me++) this.#spawn({ memory, shared, threads, me, room, module });
+      for (let me = 0; me < threads - 1; me++) this.#spawn({ memory, shared, threads, me, room, module }, script);
       this.#watchStart();
     } catch (error) {
       this.close();
@@ -186,9 +188,9 @@ export class Pool {
     fail(Error, "ERR_WORKER", "threads", "workers that do their part of a step", reason, cause);
   }
 
-  #spawn(assignment: Parameters<typeof spawn>[0]): void {
+  #spawn(assignment: Assignment, script: string | undefined): void {
     let isStarted = false;
-    const terminate = spawn(assignment, {
+    const handlers = {
       started: () => {
         isStarted = true;
         if (--this.#missing > 0) return;
@@ -197,12 +199,12 @@ export class Pool {
       },
       left: () => this.#wake(),
       // An error in a job comes from a worker that has started, even if that news has not arrived yet.
-      failed: (reason, cause) => {
+      failed: (reason: string, cause: unknown) => {
         this.#fail(reason, cause, !isStarted && readFailure(this.#control) === undefined);
       },
-      ended: (reason) => this.#fail(reason),
-    });
-    this.#terminate.push(terminate);
+      ended: (reason: string) => this.#fail(reason),
+    };
+    this.#terminate.push(spawn(assignment, handlers, script));
   }
 
   #fail(reason: string, cause?: unknown, unstarted = false): void {

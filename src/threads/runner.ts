@@ -35,9 +35,9 @@ export class Runner {
    * @param isAuto whether a program may run on fewer threads, where that is quicker
    */
   constructor(
-    readonly kernels: Kernels,
+    public kernels: Kernels,
     readonly memory: WebAssembly.Memory,
-    readonly module: Assignment["module"],
+    public module: Assignment["module"],
     threads: number,
     readonly isAuto: boolean,
   ) {
@@ -58,6 +58,13 @@ export class Runner {
     this.#calls = Math.max(calls, 2 * this.#calls);
     this.#sums = Math.max(sums, 2 * this.#sums);
     this.#isLarge = isLarge;
+    this.#restart();
+  }
+
+  /** Goes on with other kernels, of the same kind. */
+  use(kernels: Kernels, module: Assignment["module"]): void {
+    this.kernels = kernels;
+    this.module = module;
     this.#restart();
   }
 
@@ -165,7 +172,15 @@ export class Runner {
     const Pool = this.#wantsPool ? loadedPools() : undefined;
     try {
       if (Pool !== undefined) {
-        this.#pool = new Pool(this.threads, this.memory, this.module, this.#calls, this.#sums, this.isAuto);
+        this.#pool = new Pool(
+          this.threads,
+          this.memory,
+          this.module,
+          this.#calls,
+          this.#sums,
+          this.isAuto,
+          this.kernels.worker,
+        );
         this.#program = this.#pool.program;
         return;
       }

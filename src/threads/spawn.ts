@@ -33,15 +33,17 @@ export interface Handlers {
 export type Terminate = () => unknown;
 
 /** Starts a worker that never keeps a process alive. @throws what the host throws where it refuses */
-export function spawn(assignment: Assignment, handlers: Handlers): Terminate {
+export function spawn(assignment: Assignment, handlers: Handlers, script = WORKER): Terminate {
   const node = nodeModules();
-  return node === undefined ? spawnOnWeb(assignment, handlers) : spawnInNode(node, assignment, handlers);
+  return node === undefined
+    ? spawnOnWeb(assignment, handlers, script)
+    : spawnInNode(node, assignment, handlers, script);
 }
 
-function spawnInNode(load: Load, assignment: Assignment, handlers: Handlers): Terminate {
+function spawnInNode(load: Load, assignment: Assignment, handlers: Handlers, script: string): Terminate {
   const { Worker } = load("node:worker_threads");
   // Without the process's flags and variables: its --import and --loader are not for this script.
-  const worker = new Worker(WORKER, { eval: true, workerData: assignment, execArgv: [], env: {} });
+  const worker = new Worker(script, { eval: true, workerData: assignment, execArgv: [], env: {} });
   worker.on("error", (error) => handlers.failed(`a worker that threw ${String(error)}`, error));
   worker.on("exit", (code) => handlers.ended(`a worker that ended with code ${code}`));
   worker.on("message", (message) => receive(message, handlers));
@@ -62,10 +64,12 @@ interface TrustedTypePolicyFactory {
   };
 }
 
-let url: string | undefined;
+/** Of the scripts that there have been. */
+const urls = new Map<string, string>();
 
-function createOnWeb(): Worker {
-  url ??= trusted(URL.createObjectURL(new Blob([WORKER], { type: "text/javascript" })));
+function createOnWeb(script: string): Worker {
+  const url = urls.get(script) ?? trusted(URL.createObjectURL(new Blob([script], { type: "text/javascript" })));
+  urls.set(script, url);
   try {
     return new Worker(url, { name: "fused-adam" });
   } catch (cause) {
@@ -86,8 +90,8 @@ function trusted(script: string): string {
   }
 }
 
-function spawnOnWeb(assignment: Assignment, handlers: Handlers): Terminate {
-  const worker = createOnWeb();
+function spawnOnWeb(assignment: Assignment, handlers: Handlers, script: string): Terminate {
+  const worker = createOnWeb(script);
   worker.onerror = (event) => {
     // The event of a worker that could not be loaded has no message.
     const reason = event.message ?? `could not be loaded ${REMEDY}`;

@@ -2,6 +2,7 @@
 
 import { Calls } from "../kernels/calls.js";
 import { scalarKernels } from "../kernels/scalar.js";
+import { scalarHalfKernels } from "../kernels/scalarHalf.js";
 import { type KernelExports, kernelsFrom } from "../kernels/table.js";
 import { refresh } from "../memory/shared.js";
 import {
@@ -20,6 +21,9 @@ import {
 } from "./protocol.js";
 import type { Assignment } from "./spawn.js";
 
+/** Set by the build, which makes two scripts of this: whether TypeScript's kernels know formats of 16 bits. */
+declare const HALF: boolean;
+
 interface Host {
   postMessage(message: unknown): void;
 }
@@ -28,7 +32,7 @@ function serve({ memory, shared, threads, me, room, module }: Assignment, host: 
   const imports = { env: { memory } };
   const kernels =
     module === undefined
-      ? scalarKernels(memory)
+      ? (HALF ? scalarHalfKernels : scalarKernels)(memory)
       : kernelsFrom("simd", new WebAssembly.Instance(compiled(module), imports).exports as KernelExports);
   const length = controlLength(threads);
   const control = new Int32Array(shared, 0, length);

@@ -16,7 +16,7 @@ import {
 } from "../support/api.js";
 import { dyadic, hyperOf, Model, type Optimizer } from "../support/model.js";
 
-type Key = Exclude<keyof AdamOptions, undefined>;
+type Key = Exclude<keyof AdamOptions, "moments" | "grads" | "copies">;
 /** The value, and what is expected of the error's label behind the option's own. */
 type Bad = [value: unknown, expected: (label: string) => Expected];
 
@@ -39,7 +39,7 @@ const NO_BOOLEAN: Bad[] = [0, 1, "true", "", null, 1n, [], {}, () => true].map((
 const BAD: Record<Key, Bad[]> = {
   lr: [...NO_NUMBER, ...NO_AMOUNT],
   eps: [...NO_NUMBER, ...NO_AMOUNT, [() => 1e-8, type()]],
-  weightDecay: [...NO_NUMBER, ...NO_AMOUNT],
+  weightDecay: [...NO_NUMBER, ...NO_AMOUNT, [() => 0, type()]],
   amsgrad: NO_BOOLEAN,
   maximize: NO_BOOLEAN,
   biasCorrection: NO_BOOLEAN,

@@ -20,6 +20,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.restoreAllMocks();
+  vi.unstubAllGlobals();
   rmSync(folder, { recursive: true });
 });
 
@@ -28,9 +29,9 @@ const holds = (steps: number) =>
   readFileSync(path).equals(Buffer.from(encodeCheckpoint(stepped(tiny(), steps)))) && readdirSync(folder).length === 1;
 
 /** Every file that is opened from now on, and its path. */
-function onOpen(change: (file: FileHandle, path: unknown) => void) {
+function onOpen(change: (file: FileHandle, path: unknown) => void): void {
   const { open } = fs;
-  return vi.spyOn(fs, "open").mockImplementation(async (...args) => {
+  vi.spyOn(fs, "open").mockImplementation(async (...args) => {
     const file = await open(...args);
     change(file, args[0]);
     return file;
@@ -42,9 +43,9 @@ describe("flushing", () => {
   it("that nothing can do is one warning, in the first save of all", async () => {
     const codes = ["ERR_ACCESS_DENIED", "EPERM", "EACCES", "ENOSYS", "EINVAL", "ENOTSUP", "EOPNOTSUPP"];
     for (const [i, code] of codes.entries()) {
-      const opening = onOpen((file) => void vi.spyOn(file, "sync").mockRejectedValue(failure(code)));
+      onOpen((file) => void vi.spyOn(file, "sync").mockRejectedValue(failure(code)));
       await saveCheckpointFile(path, stepped(tiny(), i));
-      opening.mockRestore();
+      vi.mocked(fs.open).mockRestore();
       expect(holds(i), code).toBe(true);
     }
     expect(warnings).toEqual([
@@ -68,7 +69,7 @@ describe("flushing", () => {
     async (call) => {
       for (const code of ["EIO", "EMFILE", "EACCES"]) {
         const { open } = fs;
-        const opening = vi.spyOn(fs, "open").mockImplementation(async (...args) => {
+        vi.spyOn(fs, "open").mockImplementation(async (...args) => {
           if (args[0] !== folder) return open(...args);
           if (call === "open") throw failure(code);
           const file = await open(...args);
@@ -81,7 +82,7 @@ describe("flushing", () => {
         });
         const steps = code.length;
         await saveCheckpointFile(path, stepped(tiny(), steps));
-        opening.mockRestore();
+        vi.mocked(fs.open).mockRestore();
         expect(holds(steps), code).toBe(true);
       }
     },
@@ -94,16 +95,16 @@ describe("a rename on Windows", () => {
   beforeEach(() => {
     waits = [];
     vi.spyOn(process, "platform", "get").mockReturnValue("win32");
-    vi.spyOn(globalThis, "setTimeout").mockImplementation(((go: () => void, milliseconds: number) => {
+    vi.stubGlobal("setTimeout", (go: () => void, milliseconds: number) => {
       waits.push(milliseconds);
       queueMicrotask(go);
-    }) as never);
+    });
   });
 
-  function failing(code: string, times: number) {
+  function failing(code: string, times: number): void {
     const { rename } = fs;
     let calls = 0;
-    return vi.spyOn(fs, "rename").mockImplementation(async (...args) => {
+    vi.spyOn(fs, "rename").mockImplementation(async (...args) => {
       if (++calls <= times) throw failure(code);
       return rename(...args);
     });
@@ -141,10 +142,10 @@ describe("a rename on Windows", () => {
       ["darwin", "EBUSY"],
     ] as const) {
       vi.spyOn(process, "platform", "get").mockReturnValue(platform);
-      const renaming = failing(code, 1);
+      failing(code, 1);
       const error = await caught(() => saveCheckpointFile(path, stepped(tiny(), 2)));
       expect(error).toMatchObject({ code: "ERR_FILE", cause: { code } });
-      renaming.mockRestore();
+      vi.mocked(fs.rename).mockRestore();
     }
     expect([waits, holds(1)]).toEqual([[], true]);
   });

@@ -62,21 +62,13 @@ const constants = new Float32Array(9);
 /** The call for elements `from` to `from + length` of the buffers; the flush too, where it is due. */
 function runKernel(kernels: Kernels, call: Call, step: number, at: Buffers, length: number, from = 0): void {
   const { row, options, factor } = call;
-  stepConstants(
-    constants,
-    options,
-    options.mode === "adam",
-    options.lr,
-    options.weightDecay,
-    step,
-    options.maximize ? -factor : factor,
-  );
+  stepConstants(constants, options, options.mode === "adam", options.lr, step, options.maximize ? -factor : factor);
   const { param, grad, expAvg, expAvgSq, maxExpAvgSq } = at;
   const addresses = [param, grad, expAvg, expAvgSq, maxExpAvgSq].map(({ address }) => address + 4 * from);
   const args = [...addresses, length, ...constants] as Parameters<UpdateKernel>;
   kernels.update[UPDATE_ROWS.indexOf(row)]!(...args);
   if (step % FLUSH_EVERY === 0) {
-    for (const moment of momentsOf(row)) kernels.flush(at[moment].address + 4 * from, length);
+    for (const moment of momentsOf(row)) kernels.flush[0]!(at[moment].address + 4 * from, length);
   }
 }
 
@@ -319,14 +311,16 @@ describe("sum_squares", () => {
       const kernels = kernelsOf(kind, slab.memory);
       const big = new Float32Array(slab.memory.buffer, 65536 - 4 * 1000, 4096);
       big.set(ordinary(big.length, 9));
-      expect(kernels.sumSquares(big.byteOffset, big.length)).toBe(sumOfSquares(big));
+      expect(kernels.sumSquares[0]!(big.byteOffset, big.length)).toBe(sumOfSquares(big));
       const draw = pool(ordinary(8192, 10));
       for (const size of SIZES) {
         for (const offset of OFFSETS) {
           slab.reset();
           const values = draw(size);
           const region = slab.place("gradients", values, offset);
-          expect(kernels.sumSquares(region.address, size), `size ${size}, offset ${offset}`).toBe(sumOfSquares(values));
+          expect(kernels.sumSquares[0]!(region.address, size), `size ${size}, offset ${offset}`).toBe(
+            sumOfSquares(values),
+          );
           slab.expectAsImagined(`size ${size}, offset ${offset}`, []);
         }
       }
@@ -339,18 +333,18 @@ describe("sum_squares", () => {
       const slab = new Slab();
       const kernels = kernelsOf(kind, slab.memory);
       const { actual, address } = slab.place("gradients", new Float32Array(41).fill(-3.4028234663852886e38), 5);
-      expect(kernels.sumSquares(address, 41)).toBe(sumOfSquares(actual));
-      expect(kernels.sumSquares(address, 41)).toBeLessThan(1e80);
+      expect(kernels.sumSquares[0]!(address, 41)).toBe(sumOfSquares(actual));
+      expect(kernels.sumSquares[0]!(address, 41)).toBeLessThan(1e80);
       for (let i = 0; i < 41; i++) {
         for (const bad of [NaN, Infinity, -Infinity]) {
           actual[i] = bad;
-          expect(kernels.sumSquares(address, 41)).toBe(bad * bad);
-          expect(kernels.sumSquares(address, i)).toBeLessThan(1e80);
+          expect(kernels.sumSquares[0]!(address, 41)).toBe(bad * bad);
+          expect(kernels.sumSquares[0]!(address, i)).toBeLessThan(1e80);
           actual[i] = 2 ** -149;
         }
       }
       // The smallest subnormal's square is far inside float64.
-      expect(kernels.sumSquares(address, 41)).toBe(41 * 2 ** -298);
+      expect(kernels.sumSquares[0]!(address, 41)).toBe(41 * 2 ** -298);
     },
   );
 });
@@ -369,7 +363,7 @@ describe("flush", () => {
           region.expected.forEach((x, i) => {
             if (x === 0 || isSubnormal(x)) region.expected[i] = 0;
           });
-          kernels.flush(region.address, size);
+          kernels.flush[0]!(region.address, size);
           // Not even a NaN's payload may change: flushing writes zeros and nothing else.
           slab.expectAsImagined(`size ${size}, offset ${offset}`, []);
         }
@@ -386,7 +380,7 @@ describe("flush", () => {
         const region = slab.place("moments", new Float32Array(70).fill(2 ** -126), 7);
         region.actual[i] = tiny;
         region.expected[i] = 0;
-        kernels.flush(region.address, 70);
+        kernels.flush[0]!(region.address, 70);
         slab.expectAsImagined(`${tiny} at ${i}`, []);
       }
     }

@@ -74,10 +74,10 @@ describe("a foreign memory filled with a pattern", () => {
     );
     const addresses = regions.map(({ address }) => address);
     kernels.update[AMSGRAD_ROW]!(...([...addresses, length, ...CONSTANTS] as Parameters<UpdateKernel>));
-    if (name.startsWith("relaxed")) for (const region of regions) region.expected.set(region.actual);
+    if (name.includes("relaxed")) for (const region of regions) region.expected.set(region.actual);
     slab.expectAsImagined(name, []);
-    expect(kernels.sumSquares(addresses[1]!, length)).toBeGreaterThan(0);
-    kernels.flush(addresses[2]!, length);
+    expect(kernels.sumSquares[0]!(addresses[1]!, length)).toBeGreaterThan(0);
+    kernels.flush[0]!(addresses[2]!, length);
     slab.expectAsImagined(name, []);
   });
 
@@ -181,9 +181,9 @@ describe("addresses from 2 GiB up to the last byte of 4 GiB", unless(noHuge), ()
         .fill(2 ** -130)
         .subarray(GUARD, GUARD + LENGTH);
       values.fill(3);
-      expect(kernels.sumSquares(start, LENGTH)).toBe(9 * LENGTH);
+      expect(kernels.sumSquares[0]!(start, LENGTH)).toBe(9 * LENGTH);
       values[0] = values[LENGTH - 1] = -(2 ** -127);
-      kernels.flush(start, LENGTH);
+      kernels.flush[0]!(start, LENGTH);
       const expected = around(start)
         .slice()
         .fill(2 ** -130);

@@ -1,11 +1,22 @@
 import { readFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import { it } from "vitest";
+import { FORMAT_ROWS } from "../../src/kernels/rows.js";
 import { scalarKernels } from "../../src/kernels/scalar.js";
-import { type Kernels, UPDATE_ROWS, type UpdateKernel } from "../../src/kernels/table.js";
+import { scalarHalfKernels } from "../../src/kernels/scalarHalf.js";
+import type { Kernels, UpdateKernel } from "../../src/kernels/table.js";
 import { fromSource, unless } from "./host.js";
 
-export const MODULE_NAMES = ["simd", "simd-shared", "relaxed", "relaxed-shared"] as const;
+export const MODULE_NAMES = [
+  "simd",
+  "simd-shared",
+  "relaxed",
+  "relaxed-shared",
+  "half-simd",
+  "half-simd-shared",
+  "half-relaxed",
+  "half-relaxed-shared",
+] as const;
 export type ModuleName = (typeof MODULE_NAMES)[number];
 
 /** A raw module, of the build that is tested. */
@@ -30,7 +41,7 @@ export function noRelaxed(): string | false {
 
 /** As `it.each`, of rows that begin with what kernels run: those of relaxed kernels are left out where there are none. */
 export function eachKind<T extends readonly [string, ...unknown[]]>(rows: readonly T[]) {
-  const relaxed = (row: T) => row[0].startsWith("relaxed");
+  const relaxed = (row: T) => row[0].includes("relaxed");
   return (title: string, test: (...row: T) => unknown) => {
     for (const row of rows) it.each([row])(title, unless(relaxed(row) && noRelaxed()), test as never);
   };
@@ -39,17 +50,20 @@ export function eachKind<T extends readonly [string, ...unknown[]]>(rows: readon
 /** A raw module's kernels, instantiated without the package: by hand, as another library would. */
 export function rawKernels(name: ModuleName, memory: WebAssembly.Memory): Kernels {
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(wasmBytes(name)), { env: { memory } });
+  const pass = <F>(name: string) => ["", "_float16", "_bfloat16"].map((suffix) => exports[name + suffix] as F);
   return {
-    kind: name.startsWith("relaxed") ? "relaxed" : "simd",
-    update: UPDATE_ROWS.map((row) => exports[row.name] as UpdateKernel),
-    sumSquares: exports.sum_squares as Kernels["sumSquares"],
-    flush: exports.flush as Kernels["flush"],
+    kind: name.includes("relaxed") ? "relaxed" : "simd",
+    update: FORMAT_ROWS.map((row) => exports[row.name] as UpdateKernel),
+    sumSquares: pass("sum_squares"),
+    flush: pass("flush"),
+    copy: pass("copy"),
   };
 }
 
 export type RawKind = "simd" | "relaxed" | "scalar";
 
 /** Kernels of a kind over an unshared memory. */
-export function kernelsOf(kind: RawKind, memory: WebAssembly.Memory): Kernels {
+export function kernelsOf(kind: RawKind, memory: WebAssembly.Memory, half = false): Kernels {
+  if (half) return kind === "scalar" ? scalarHalfKernels(memory) : rawKernels(`half-${kind}`, memory);
   return kind === "scalar" ? scalarKernels(memory) : rawKernels(kind, memory);
 }

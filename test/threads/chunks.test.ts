@@ -41,7 +41,7 @@ function programOf(list: Calls): Program {
     if (row === null) program.sumSquares(grad, length);
     else {
       const constants = new Float32Array(9).fill(i);
-      program.update(row, { param, grad, expAvg, expAvgSq, maxExpAvgSq }, length, flush, constants);
+      program.update(row, { param, grad, expAvg, expAvgSq, maxExpAvgSq, copy: -1 }, length, flush, constants);
     }
   });
   return program;
@@ -58,23 +58,28 @@ class Ledger {
     this.kernels = {
       kind: "scalar",
       update: UPDATE_ROWS.map((_, row) => (...args) => {
-        const [addresses, length, constants] = [args.slice(0, 5), args[5], args.slice(6)];
+        const [addresses, length, constants] = [args.slice(0, 5), args[5], args.slice(6, 15)];
         const call = this.#add(`update ${row}`, 0, addresses[0]!, length);
         const offset = addresses[0]! - addressOf(call, 0);
         // Not by `expect`, which is slow where this runs a million times.
         const apart = addresses.every((address, region) => address === addressOf(call, region) + offset);
         if (!apart || constants.some((constant) => constant !== call)) throw new Error(`update ${row}: ${args}`);
       }),
-      sumSquares: (grad, length) => {
-        const call = this.#add("sum", 1, grad, length);
-        if ((grad - addressOf(call, 1)) % (4 * NORM_BLOCK) !== 0) throw new Error(`a sum from ${grad} on`);
-        // A value of its own for each block, so that one in another's place shows.
-        return 1 / (1 + grad) + length;
-      },
-      flush: (ptr, length) => {
-        const region = Math.floor((ptr % APART) / REGION);
-        this.#add(`flush ${region}`, region, ptr, length);
-      },
+      sumSquares: [
+        (grad, length) => {
+          const call = this.#add("sum", 1, grad, length);
+          if ((grad - addressOf(call, 1)) % (4 * NORM_BLOCK) !== 0) throw new Error(`a sum from ${grad} on`);
+          // A value of its own for each block, so that one in another's place shows.
+          return 1 / (1 + grad) + length;
+        },
+      ],
+      flush: [
+        (ptr, length) => {
+          const region = Math.floor((ptr % APART) / REGION);
+          this.#add(`flush ${region}`, region, ptr, length);
+        },
+      ],
+      copy: [],
     };
   }
 

@@ -49,7 +49,7 @@ it("9 threads for one element: an update and a sum of squares, 200 jobs of each 
   const kernels: Kernels = scalarKernels(memory);
   const pool = new Pool(9, memory, undefined, 2, 1);
   const { program } = pool;
-  const at = { param: 1024, grad: 1028, expAvg: 1032, expAvgSq: 1036, maxExpAvgSq: -1 };
+  const at = { param: 1024, grad: 1028, expAvg: 1032, expAvgSq: 1036, maxExpAvgSq: -1, copy: -1 };
   const view = new Float32Array(memory.buffer, 1024, 5);
   const row = UPDATE_ROWS.findIndex(({ name }) => name === "decoupled");
   for (let n = 1; n <= 400; n++) {

@@ -1,6 +1,5 @@
 import { failType } from "../../checks/errors.js";
 import { checkArray, checkBoolean, checkCount, checkNonNegative, checkObject, own } from "../../checks/values.js";
-import { valueAt } from "../../optimizer/group.js";
 import { type KindName, type Rule, readSettings, type Settings } from "./settings.js";
 import type { Slot } from "./slot.js";
 
@@ -30,7 +29,6 @@ const KEYS = [
   "beta1",
   "beta2",
   "schedule",
-  "decaySchedule",
   "ownRules",
   "iterations",
   "variables",
@@ -49,9 +47,7 @@ export function writeConfig(
 ): Record<string, unknown> {
   const { hyper, step, ownRules } = settings;
   const [beta1, beta2] = hyper.betas;
-  const last = slots.reduce((largest, slot) => Math.max(largest, slot.step), 1);
-  const weightDecay = valueAt(hyper, "weightDecay", last);
-  const values: Record<string, unknown> = { ...hyper, ...step, lr: learningRate, weightDecay };
+  const values: Record<string, unknown> = { ...hyper, ...step, lr: learningRate };
   const named = Object.entries(NAMES).map(([name, key]) => [name, values[key]]);
   const told = ownRules || slots.some((slot) => slot.step !== iterations);
   const variables = slots.flatMap(({ name, step, rule }) =>
@@ -59,7 +55,6 @@ export function writeConfig(
   );
   const extra = {
     schedule: typeof hyper.lr === "function" ? true : undefined,
-    decaySchedule: typeof hyper.weightDecay === "function" ? true : undefined,
     ownRules: ownRules ? true : undefined,
     ...(told && { iterations, variables }),
   };
@@ -70,9 +65,8 @@ export function writeConfig(
 export interface ReadConfig {
   readonly settings: Settings;
   readonly saved: Saved;
-  /** Whether the learning rate was a schedule, and the weight decay. */
+  /** Whether the learning rate was a schedule. */
   readonly schedule: boolean;
-  readonly decaySchedule: boolean;
 }
 
 /** The other way round. @throws TypeError, RangeError for what `getConfig` does not write */
@@ -91,7 +85,6 @@ export function readConfig(kind: KindName, config: unknown): ReadConfig {
       variables: new Map(checkArray("config.variables", get("variables") ?? [], "an array").map(readVariable)),
     },
     schedule: flag("schedule", get("schedule")),
-    decaySchedule: flag("decaySchedule", get("decaySchedule")),
   };
 }
 

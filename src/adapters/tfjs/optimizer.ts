@@ -124,14 +124,12 @@ function define(tf: Tf): Factory {
         Class: serialization.SerializableConstructor<T>,
         config: serialization.ConfigDict,
       ): T {
-        const { settings, saved, schedule, decaySchedule } = readConfig(kind, config);
-        const constant = "a schedule, which is code and is not saved: it is the constant";
+        const { settings, saved, schedule } = readConfig(kind, config);
         if (schedule) {
-          const rate = `${settings.hyper.lr} until learningRate is assigned`;
-          warnOnce(`a model was saved whose learning rate followed ${constant} ${rate}`);
-        }
-        if (decaySchedule) {
-          warnOnce(`a model was saved whose weight decay followed ${constant} ${settings.hyper.weightDecay}`);
+          const rate = `the constant ${settings.hyper.lr} until learningRate is assigned`;
+          warnOnce(
+            `a model was saved whose learning rate followed a schedule, which is code and is not saved: it is ${rate}`,
+          );
         }
         return new Class({ ...settings, rule: settings.rule ?? rules.get(tf.Optimizer) }, saved);
       }

@@ -1,5 +1,6 @@
 import { checkFloat32Array } from "../../checks/arrays.js";
 import { listLength } from "../../checks/builtins.js";
+import { ADAM_DEFAULTS } from "../../checks/defaults.js";
 import { failMismatch, quote, show } from "../../checks/errors.js";
 import type { GroupState, ParamState, StateDict } from "../../checks/types.js";
 import {
@@ -198,7 +199,7 @@ function readState(label: string, entry: unknown, common: number | undefined): P
   }
   const step = object.step === undefined ? common : scalarOf(`${label}.step`, object.step);
   const state = { step: checkCount(`${label}.step`, step) } as ParamState;
-  for (const { key } of momentsOf({ amsgrad: object.max_exp_avg_sq !== undefined })) {
+  for (const { key } of momentsOf({ ...ADAM_DEFAULTS, amsgrad: object.max_exp_avg_sq !== undefined })) {
     state[key] = checkFloat32Array(`${label}.${key}`, object[key]);
   }
   return state;

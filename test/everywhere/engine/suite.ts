@@ -1,6 +1,7 @@
 import { getFn, startTests, type Task, type Test, type VitestRunner } from "@vitest/runner";
 import { getTasks, getTests } from "@vitest/runner/utils";
-import * as modules from "../../../src/generated/lazy.js";
+import { LAZY } from "../../../src/generated/lazy.js";
+import * as halves from "../../../src/kernels/halves.js";
 import { provideModules } from "../../../src/kernels/modules.js";
 import { Pool } from "../../../src/threads/pool.js";
 import { providePools } from "../../../src/threads/pools.js";
@@ -15,7 +16,7 @@ export async function runFile(file: string, host: Host, load: () => Promise<unkn
   // As index.node.ts does for its runtimes. Pages load the code of threads, and relaxed kernels, when they are asked for.
   if (globalThis.process?.versions?.node !== undefined) {
     providePools(Pool);
-    provideModules(modules);
+    provideModules(LAZY, halves);
   }
   (globalThis as { everywhereHost?: Host }).everywhereHost = host;
   let missing: string | undefined;

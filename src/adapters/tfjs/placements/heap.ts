@@ -159,6 +159,7 @@ export class HeapPlacement implements Placement, Transfer {
       expAvg: expAvg!,
       expAvgSq: expAvgSq!,
       maxExpAvgSq: maxExpAvgSq ?? NONE,
+      copy: NONE,
     };
   }
 }

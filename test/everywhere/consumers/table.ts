@@ -23,6 +23,8 @@ const STEPS = ["step", "stepAsync"];
 export const NODES = ["20.0.0", "22.0.0", "26.10.0"];
 
 export const CONSUMERS: readonly Consumer[] = [
+  // First, because it takes the longest.
+  { name: "typescript", project: "typescript", runs: TITLES, run: compile, expected: "" },
   { name: "vite build", project: "vite", runs: PAGE, run: built() },
   { name: "vite dev, pre-bundled", project: "vite", runs: PAGE, run: viteDev },
   { name: "webpack 5", project: "webpack", runs: PAGE, run: built() },
@@ -65,5 +67,4 @@ export const CONSUMERS: readonly Consumer[] = [
     ...{ name: `vitest, ${pool}`, project: "vitest", runs: STEPS },
     run: inNode(["run.js", pool]),
   })),
-  { name: "typescript", project: "typescript", runs: TITLES, run: compile, expected: "" },
 ];

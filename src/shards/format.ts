@@ -10,7 +10,8 @@ import { JsonReader } from "../checkpoint/json.js";
 import { checkTypes, type Header, parseHeader, type TensorEntry } from "../checkpoint/safetensors.js";
 import { ADAM_DEFAULTS } from "../checks/defaults.js";
 import { fail, show, showShape } from "../checks/errors.js";
-import { momentsOf } from "../memory/regions.js";
+import { MOMENT_FORMATS } from "../checks/formats.js";
+import { FLOAT32, momentsOf, STORAGES } from "../memory/regions.js";
 import { blocksOf, DIGITS } from "./blocks.js";
 
 /** State goes into files of one kind, parameters into those of another, which other libraries read. */
@@ -19,7 +20,10 @@ export type Kind = "optimizer" | "model";
 /** What Hugging Face's readers want to find in the metadata of a model's file. */
 const FORMATS: Record<Kind, string> = { optimizer: "fused-adam-shard", model: "pt" };
 /** How their elements may be stored. */
-const DTYPES: Record<Kind, readonly string[]> = { optimizer: ["F32", "BF16"], model: ["F32"] };
+const DTYPES: Record<Kind, readonly string[]> = {
+  optimizer: MOMENT_FORMATS.map((format) => STORAGES[format].dtype),
+  model: [FLOAT32.dtype],
+};
 const VERSION = "1";
 /** Beside those of a checkpoint. `merged` stands only where whole tensors were put together from parts. */
 const OWN_KEYS = ["shard", "run", "rank", "ranks", "params", "rows", "sums"];

@@ -1,11 +1,10 @@
 import { allocate } from "../checkpoint/allocate.js";
-import { elementReader } from "../checkpoint/elements.js";
-import { DTYPE_BITS } from "../checkpoint/safetensors.js";
 import { checkFinite } from "../checks/arrays.js";
 import { LOAD_DEFAULTS } from "../checks/defaults.js";
 import { fail, showShape } from "../checks/errors.js";
 import type { ParamState } from "../checks/types.js";
-import { FLOAT32 } from "../memory/regions.js";
+import { widened } from "../memory/bfloat16.js";
+import { FLOAT32, STORAGES } from "../memory/regions.js";
 import type { Group } from "../optimizer/group.js";
 import { type CheckedState, checkNames, checkState } from "../optimizer/stateDict.js";
 import type { Tensor } from "../optimizer/tensor.js";
@@ -69,7 +68,8 @@ function* readRows(
   const pieces = piecesOf(set, name, tensor, first, end);
   const dtype = pieces[0]?.dtype ?? FLOAT32.dtype;
   // The optimizer's own size: the shape is the same, and the shards have all of its rows.
-  const bytes = allocate(tensor, (length * DTYPE_BITS.get(dtype)!) / 8);
+  const storage = Object.values(STORAGES).find((storage) => storage.dtype === dtype)!;
+  const bytes = allocate(tensor, length * storage.bytes);
   let at = 0;
   for (const piece of pieces) {
     if (piece.dtype !== dtype) invalid(tensor, `elements of type ${dtype} in all shards`, piece.dtype);
@@ -79,5 +79,6 @@ function* readRows(
     yield* readPiece(piece, tensor, from, to, buffer, (block, offset) => bytes.set(block, at + offset));
     at += to - from;
   }
-  return new Float32Array(elementReader(dtype)!(bytes));
+  const values = new storage.View(bytes.buffer);
+  return values instanceof Float32Array ? values : widened(values);
 }

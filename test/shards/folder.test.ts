@@ -22,6 +22,7 @@ import { unless } from "../support/host.js";
 import { dyadic, type Optimizer } from "../support/model.js";
 import { noPython, python } from "../support/python.js";
 import { scratch } from "../support/scratch.js";
+import { reshards } from "./reshard.js";
 import { CASES, LARGE, ranksOf, sizeOf, train, wholeOf } from "./support.js";
 
 const run = "run of the test";
@@ -53,6 +54,25 @@ const name = (kind: string, i: number, n: number) => `${kind}-0000${i}-of-0000${
 const pathOf = (kind: string, i: number, n: number) => join(folder, kind, name(kind, i, n));
 const indexOf = (kind: string) => join(folder, kind, `${kind}.safetensors.index.json`);
 const read = (path: string) => JSON.parse(readFileSync(path, "utf8"));
+
+describe("as files", () => {
+  reshards(async (from, to) => {
+    await save(from);
+    const reports = [];
+    for (const optimizer of to) reports.push(await loadShardFiles(folder, optimizer));
+    return reports;
+  });
+
+  it("without parameters, over a save that has some, they stay as they are", async () => {
+    const [from, to] = [ranksOf(make, 1)[0]!, ranksOf(make, 1)[0]!];
+    train([from], {}, 0, 3);
+    await save([from]);
+    await save([from], { params: false });
+    expect((await loadShardFiles(folder, to)).params).toBe(false);
+    expect(to.stateDict()).toEqual(from.stateDict());
+    expect(to.param("w")).toEqual(wholeOf(make).param("w"));
+  });
+});
 
 describe("what lies in it", () => {
   it("shards, and the indices when it is complete", async () => {

@@ -47,6 +47,9 @@ export const CASES: Readonly<Record<string, Case>> = {
     step: { clipNorm: 0.5, gradScale: 4, zeroGrad: true, skip: ["b"] },
   },
   "the TypeScript kernels": { make: (params) => AdamW.createSync(params, { kernel: "scalar" }) },
+  "bfloat16 moments and copies": {
+    make: (params) => AdamW.createSync(params, { moments: "bfloat16", copies: "bfloat16", amsgrad: true }),
+  },
   "groups, of which one has AMSGrad": {
     make: (params) => {
       const { w, ...rest } = params as Record<string, Float32Array>;

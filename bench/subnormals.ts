@@ -29,7 +29,7 @@ function partsOf(model: Model): Parts {
   return {
     steps() {
       for (let i = 0; i < FLUSH_EVERY; i++) {
-        stepConstants(constants, OPTIONS, false, HYPER.lr, ++step, 1);
+        stepConstants(constants, OPTIONS, false, HYPER.lr, HYPER.weightDecay, ++step, 1);
         writeUpdate(words, 0, addresses, floats, ADDRESS_COUNT, constants, NONE, 0, 0);
         callUpdate(update, words, 0, 0, length, floats, ADDRESS_COUNT, 4, 4);
       }

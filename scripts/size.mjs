@@ -9,16 +9,16 @@ const LOADER = "@assemblyscript/loader";
 const GPU = "./gpu/web*";
 /** A row for every entry point; with the core where it is used together with it. */
 const BUDGETS = [
-  { entries: ["."], without: [LOADER], kilobytes: 17.5 },
-  { entries: ["."], kilobytes: 19.3 },
+  { entries: ["."], without: [LOADER], kilobytes: 17.7 },
+  { entries: ["."], kilobytes: 19.4 },
   { entries: ["./schedules"], kilobytes: 3 },
-  { entries: [".", "./checkpoint"], without: [LOADER], kilobytes: 24.6 },
+  { entries: [".", "./checkpoint"], without: [LOADER], kilobytes: 24.8 },
   { entries: ["./safetensors"], without: [LOADER], kilobytes: 5.2 },
-  { entries: [".", "./shards"], without: [LOADER], kilobytes: 25.3 },
+  { entries: [".", "./shards"], without: [LOADER], kilobytes: 25.5 },
   { entries: [".", "./node"], without: [LOADER], kilobytes: 30 },
-  { entries: [".", "./tfjs"], without: [LOADER], kilobytes: 29.4 },
-  { entries: [".", "./tfjs"], without: [LOADER, GPU], kilobytes: 24 },
-  { entries: [".", "./jax"], without: [LOADER], kilobytes: 21.5 },
+  { entries: [".", "./tfjs"], without: [LOADER], kilobytes: 29.6 },
+  { entries: [".", "./tfjs"], without: [LOADER, GPU], kilobytes: 24.3 },
+  { entries: [".", "./jax"], without: [LOADER], kilobytes: 21.7 },
   { entries: ["."], unused: true, kilobytes: 0.05 },
 ];
 /** What the core loads when it is asked for, by its file. */

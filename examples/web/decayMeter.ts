@@ -67,7 +67,8 @@ export class DecayMeter {
   step(): void {
     const { w1 } = this.run.model.params;
     const [weights] = this.run.model.optimizer.paramGroups;
-    const { betas, weightDecay, eps } = weights!;
+    const { betas, eps } = weights!;
+    const weightDecay = weights!.weightDecay as number;
     const before = this.#before;
     const { gradientMean, received, asked, squares } = this.#state;
     this.run.step(({ w1: gradient }) => {

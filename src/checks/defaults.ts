@@ -7,7 +7,7 @@ export interface Hyper {
   lr: number | Schedule;
   betas: readonly [number, number];
   eps: number;
-  weightDecay: number;
+  weightDecay: number | Schedule;
   amsgrad: boolean;
   maximize: boolean;
   biasCorrection: boolean;
@@ -50,6 +50,7 @@ export interface StepSettings {
   zeroGrad: boolean;
   skip: ReadonlySet<string> | undefined;
   gradNorm: number | undefined;
+  maxSkipped: number | undefined;
 }
 
 export const STEP_DEFAULTS: Readonly<StepSettings> = {
@@ -59,6 +60,7 @@ export const STEP_DEFAULTS: Readonly<StepSettings> = {
   zeroGrad: false,
   skip: undefined,
   gradNorm: undefined,
+  maxSkipped: undefined,
 };
 
 /** `LoadOptions`, complete and checked. */

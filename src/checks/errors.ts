@@ -40,6 +40,8 @@ export type ErrorCode =
   | "ERR_NON_FINITE"
   /** Error: a step past 2^53 - 1. */
   | "ERR_STEP_LIMIT"
+  /** Error: more steps in a row without finite gradients than `maxSkipped` allows. */
+  | "ERR_SKIPPED"
   /** Error: an assignment to what was fixed when the group was made. */
   | "ERR_FIXED_OPTION"
   /** Error: another call of this optimizer is under way. */

@@ -14,7 +14,7 @@ import {
 
 const PAIR = "an array of two numbers";
 
-function checkLr(label: string, value: unknown): number | Schedule {
+function checkRate(label: string, value: unknown): number | Schedule {
   if (typeof value === "function") return value as Schedule;
   if (typeof value !== "number") failType(label, "a number or a function", value);
   return checkNonNegative(label, value);
@@ -32,10 +32,10 @@ function checkBetas(label: string, value: unknown): readonly [number, number] {
 
 /** How each hyper-parameter is checked, whether it comes with options, by assignment or from a state dict. */
 export const CHECKS: Checks<Hyper> = {
-  lr: checkLr,
+  lr: checkRate,
   betas: checkBetas,
   eps: checkNonNegative,
-  weightDecay: checkNonNegative,
+  weightDecay: checkRate,
   amsgrad: checkBoolean,
   maximize: checkBoolean,
   biasCorrection: checkBoolean,

@@ -5,6 +5,7 @@ import type { SumOptions } from "./types.js";
 import {
   type Checks,
   checkBoolean,
+  checkCount,
   checkNonNegative,
   checkNumber,
   checkObject,
@@ -21,6 +22,7 @@ const STEP_CHECKS: Checks<StepSettings> = {
   zeroGrad: checkBoolean,
   skip: checkSkip,
   gradNorm: checkNorm,
+  maxSkipped: checkCount,
 };
 const SUM_KEYS = ["gradScale", "skip"] satisfies (keyof StepSettings)[];
 const read = optionReader(STEP_CHECKS);

@@ -51,7 +51,7 @@ export interface ParamPointers extends Slice {
  */
 export type ParamSet = Readonly<Record<string, ParamSource | ParamPointers>> | readonly (ParamSource | ParamPointers)[];
 
-/** Learning rate at step t = 1, 2, …; called once per step and group, before anything changes. */
+/** Learning rate, or weight decay, at step t = 1, 2, …; called once per step and group, before anything changes. */
 export type Schedule = (step: number) => number;
 
 /** Hyper-parameters. What is left out, or `undefined`, has its default. */
@@ -62,8 +62,8 @@ export interface AdamOptions {
   readonly betas?: readonly [number, number] | undefined;
   /** ε, finite and >= 0, added to √v̂. Default 1e-8. */
   readonly eps?: number | undefined;
-  /** λ, finite and >= 0. `Adam`: L2, added to the gradient, default 0. `AdamW`: decoupled, default 0.01. */
-  readonly weightDecay?: number | undefined;
+  /** λ, finite and >= 0, or a schedule. `Adam`: L2, added to the gradient, default 0. `AdamW`: decoupled, default 0.01. */
+  readonly weightDecay?: number | Schedule | undefined;
   /** Divide by the largest v so far (Reddi et al. 2018; as PyTorch: max over v, not v̂). Fixed at creation. Default false. */
   readonly amsgrad?: boolean | undefined;
   /** Ascend. Default false. */
@@ -140,6 +140,11 @@ export interface StepOptions {
    * `skipNonFinite` instead of its own. >= 0; infinite or NaN says that a gradient is.
    */
   readonly gradNorm?: number | undefined;
+  /**
+   * How many steps in a row may be skipped: an integer >= 0. One more throws `ERR_SKIPPED` and changes nothing. Skips as `skipNonFinite` does.
+   * Default: any number.
+   */
+  readonly maxSkipped?: number | undefined;
 }
 
 /** What `sumOfSquares` sums. What is left out, or `undefined`, is not done. */
@@ -153,6 +158,8 @@ export interface StepResult {
   readonly skipped: boolean;
   /** L2 norm of the unscaled gradients before clipping; with `clipNorm` or `skipNonFinite`. */
   readonly gradNorm?: number;
+  /** How many steps in a row have been skipped, this one included; 0 after one that was not. With `maxSkipped`. */
+  readonly skippedInARow?: number;
 }
 
 /** A group as it runs. Assign between steps; a value is checked when it is assigned. */
@@ -165,8 +172,8 @@ export interface LiveGroup {
   betas: readonly [number, number];
   /** ε, finite and >= 0. */
   eps: number;
-  /** λ, finite and >= 0. */
-  weightDecay: number;
+  /** λ, finite and >= 0, or a schedule. */
+  weightDecay: number | Schedule;
   /** Whether steps ascend. */
   maximize: boolean;
   /** Whether the moments are divided by 1 − β^t. */
@@ -242,7 +249,7 @@ export interface GroupState {
   betas: [number, number];
   /** ε. */
   eps: number;
-  /** λ, coupled in `Adam`, decoupled in `AdamW`. */
+  /** λ, coupled in `Adam`, decoupled in `AdamW`; of a schedule as `lr`. */
   weight_decay: number;
   /** Whether the group divides by the largest v so far. */
   amsgrad: boolean;

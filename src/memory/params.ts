@@ -146,7 +146,7 @@ function readSlice(
  * others were read.
  */
 export function checkSources(groups: readonly GroupSpec[], isForeign: boolean): void {
-  const seen = new Map<ArrayBufferLike, Map<number, string>>();
+  const seen = new Map<ArrayBufferLike, Map<string, string>>();
   for (const { name, pointers, data, length } of groups.flatMap(({ params }) => params)) {
     const label = `params.${name}`;
     // Reading a later parameter may have run somebody's code.
@@ -163,15 +163,16 @@ export function checkSources(groups: readonly GroupSpec[], isForeign: boolean): 
 
 /** Tied weights have to be one parameter. Under two names they are copied twice, and differ from the first step on. */
 function warnOfTied(
-  seen: Map<ArrayBufferLike, Map<number, string>>,
+  seen: Map<ArrayBufferLike, Map<string, string>>,
   name: string,
-  { buffer, byteOffset }: Float32Array,
+  { buffer, byteOffset, length }: Float32Array,
 ) {
-  const names = seen.get(buffer) ?? new Map<number, string>();
+  const names = seen.get(buffer) ?? new Map<string, string>();
+  const window = `${byteOffset} ${length}`;
   seen.set(buffer, names);
-  const other = names.get(byteOffset);
+  const other = names.get(window);
   if (other !== undefined) {
     warnOnce("one array under two names becomes two parameters; give tied weights once:", other, name);
   }
-  names.set(byteOffset, name);
+  names.set(window, name);
 }

@@ -23,8 +23,8 @@ export class Group {
   readonly regions: readonly Region[];
   /** Those of them that are the optimizer's state. */
   readonly moments: readonly Moment[];
-  /** The rate last used, or loaded; undefined before the first step. */
-  lastLr: number | undefined;
+  /** The values last used, or loaded; none before the first step. */
+  used: { [K in Scheduled]?: number } = {};
   readonly #space: Space;
 
   /**
@@ -83,17 +83,12 @@ export class Group {
     this.#space.forget?.();
   }
 
-  /** The learning rate at step t of the group: the number, or the schedule's value, checked. */
-  lrAt(step: number): number {
-    const { lr } = this.hyper;
-    return typeof lr === "number" ? lr : checkNonNegative(`lr(${step})`, lr(step));
-  }
-
-  /** What a state dict says the rate is: with a schedule, the value last used. */
-  currentLr(): number {
-    return this.lastLr !== undefined && typeof this.hyper.lr === "function"
-      ? this.lastLr
-      : this.lrAt(Math.max(1, this.largestStep()));
+  /** What a state dict has: with a schedule, the value last used. */
+  current(key: Scheduled): number {
+    const used = this.used[key];
+    return used !== undefined && typeof this.hyper[key] === "function"
+      ? used
+      : valueAt(this.hyper, key, Math.max(1, this.largestStep()));
   }
 
   largestStep(): number {
@@ -101,6 +96,15 @@ export class Group {
     for (const { step } of this.tensors) if (step > largest) largest = step;
     return largest;
   }
+}
+
+/** What may follow a schedule. */
+type Scheduled = "lr" | "weightDecay";
+
+/** The value at step t: the number, or the schedule's, checked. */
+export function valueAt(hyper: Hyper, key: Scheduled, step: number): number {
+  const value = hyper[key];
+  return typeof value === "number" ? value : checkNonNegative(`${key}(${step})`, value(step));
 }
 
 /**

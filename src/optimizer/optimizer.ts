@@ -91,6 +91,7 @@ export abstract class Optimizer {
   /** Undefined once disposed. */
   #resources: Resources | undefined;
   #groups: Group[] = [];
+  #skippedInARow = 0;
   /** What a step needs room for: calls, partial sums, elements. */
   readonly #room = { calls: 0, sums: 0, elements: 0 };
   /** Undefined until they are asked for after a group was added: to add thousands, one by one, takes no time that grows with them. */
@@ -232,7 +233,8 @@ export abstract class Optimizer {
    * calling one may block (Node, workers), on the caller alone where it may not (a browser's main thread).
    *
    * @throws TypeError, RangeError for an option or a schedule's value that is not legal; Error `ERR_UNKNOWN_NAME` for a
-   * name to skip, `ERR_STEP_LIMIT` past 2^53 - 1 steps. Nothing has changed then. Error `ERR_WORKER` when a worker was lost:
+   * name to skip, `ERR_STEP_LIMIT` past 2^53 - 1 steps, `ERR_SKIPPED` for one more skipped step in a row than `maxSkipped`. Nothing has changed
+   * then. Error `ERR_WORKER` when a worker was lost:
    * no step is counted. If it was lost in the middle of the update, parameters and moments are half updated, and every step
    * and `stateDict` throws `ERR_STATE_LOST` until a state is loaded; otherwise nothing has changed
    */
@@ -246,12 +248,12 @@ export abstract class Optimizer {
         runner.run();
       }
       const norm = normOf(step.settings, runner.program);
-      if (norm !== undefined && !Number.isFinite(norm)) return skip(step, norm);
+      if (norm !== undefined && !Number.isFinite(norm)) return this.#end(step, norm, true);
       writeUpdate(runner.write(), step, factorOf(step.settings, norm));
       state = "lost";
       runner.run();
       state = "idle";
-      return commit(step, norm);
+      return this.#end(step, norm, false);
     } finally {
       this.#life.leave(state);
     }
@@ -273,13 +275,13 @@ export abstract class Optimizer {
         await this.#life.wait(runner.runAsync());
       }
       const norm = normOf(step.settings, runner.program);
-      if (norm !== undefined && !Number.isFinite(norm)) return skip(step, norm);
+      if (norm !== undefined && !Number.isFinite(norm)) return this.#end(step, norm, true);
       await this.#life.wait(runner.ready());
       writeUpdate(runner.write(), step, factorOf(step.settings, norm));
       state = "lost";
       await this.#life.wait(runner.runAsync());
       state = "idle";
-      return commit(step, norm);
+      return this.#end(step, norm, false);
     } finally {
       this.#life.leave(state);
     }
@@ -379,6 +381,7 @@ export abstract class Optimizer {
       check: () => checkWhole(state),
       restore: () => {
         state = "idle";
+        this.#skippedInARow = 0;
         copyParams(this.#resources!.runner.kernels, this.#groups);
       },
     };
@@ -401,6 +404,23 @@ export abstract class Optimizer {
     checkWhole(state);
     this.#resources!.runner.begin();
     return plan(this.#groups, settings);
+  }
+
+  #end(step: Step, norm: number | undefined, isSkipped: boolean): StepResult {
+    const { maxSkipped } = step.settings;
+    const skippedInARow = isSkipped ? this.#skippedInARow + 1 : 0;
+    if (maxSkipped !== undefined && skippedInARow > maxSkipped) {
+      fail(
+        Error,
+        "ERR_SKIPPED",
+        "maxSkipped",
+        `at most ${maxSkipped} steps skipped in a row`,
+        `one more: norm ${norm}`,
+      );
+    }
+    this.#skippedInARow = skippedInARow;
+    const result = isSkipped ? skip(step, norm!) : commit(step, norm);
+    return maxSkipped === undefined ? result : { ...result, skippedInARow };
   }
 
   #checkSkip({ skip }: StepSettings): void {

@@ -49,7 +49,8 @@ export function readGroupState(group: Group): GroupState {
   const entries = ADAM_KEYS.map((key) => [snake(key), group.hyper[key]]);
   return {
     ...(Object.fromEntries(entries) as GroupState),
-    lr: group.currentLr(),
+    lr: group.current("lr"),
+    weight_decay: group.current("weightDecay"),
     betas: [...group.hyper.betas],
     decoupled_weight_decay: !group.coupled,
     params: group.tensors.map(({ name }) => name),
@@ -212,9 +213,10 @@ function checkGroup(
   const read = (key: HyperKey) => [key, CHECKS[key](`${label}.${snake(key)}`, own(object, snake(key)))];
   const hyper = Object.fromEntries(ADAM_KEYS.map(read)) as Hyper;
   const lr = checkNonNegative(`${label}.lr`, hyper.lr);
+  const weightDecay = checkNonNegative(`${label}.weight_decay`, hyper.weightDecay);
   // A state that was saved before it said so goes where it is loaded.
   const rule = own(object, RULE);
-  if (rule !== undefined && checkBoolean(`${label}.${RULE}`, rule) === coupled && hyper.weightDecay > 0) {
+  if (rule !== undefined && checkBoolean(`${label}.${RULE}`, rule) === coupled && weightDecay > 0) {
     failMismatch(`${label}.${RULE}`, `${!coupled}, this optimizer's`, String(rule));
   }
   if (group === undefined) return () => {};
@@ -222,8 +224,10 @@ function checkGroup(
     failMismatch(`${label}.amsgrad`, `${!hyper.amsgrad}, fixed when the group was made`, String(hyper.amsgrad));
   }
   return () => {
-    // What is kept was not used last, as far as is known.
-    if (!keepOptions) Object.assign(group.hyper, hyper, typeof group.hyper.lr === "function" && { lr: group.hyper.lr });
-    group.lastLr = keepOptions ? undefined : lr;
+    // A schedule is kept: the dict has the value that it last gave.
+    const keeps = (key: keyof Hyper) => keepOptions || typeof group.hyper[key] === "function";
+    for (const key of ADAM_KEYS) if (!keeps(key)) Object.assign(group.hyper, { [key]: hyper[key] });
+    // What is the optimizer's own was not used last, as far as is known.
+    group.used = keepOptions ? {} : { lr, weightDecay };
   };
 }

@@ -17,7 +17,7 @@ import { CONSTANT_COUNT } from "../generated/call.js";
 import { halves } from "../kernels/modules.js";
 import type { Program } from "../kernels/program.js";
 import { FLUSH_EVERY, formatsOf, NORM_BLOCK, rowOf } from "../kernels/table.js";
-import type { Group } from "./group.js";
+import { type Group, valueAt } from "./group.js";
 import { keepsZeros, stepConstants } from "./stepConstants.js";
 import type { Tensor } from "./tensor.js";
 
@@ -25,8 +25,9 @@ import type { Tensor } from "./tensor.js";
 export interface Step {
   readonly groups: readonly Group[];
   readonly settings: StepSettings;
-  /** The learning rate of each group, unless all of its parameters are skipped. */
+  /** The learning rate and the weight decay of each group, unless all of its parameters are skipped. */
   readonly lrs: readonly number[];
+  readonly weightDecays: readonly number[];
   /** The largest step count of any parameter, after the step. */
   readonly count: number;
 }
@@ -35,6 +36,7 @@ export interface Step {
 export function plan(groups: readonly Group[], settings: StepSettings): Step {
   const { skip } = settings;
   const lrs = new Array<number>(groups.length);
+  const weightDecays = new Array<number>(groups.length);
   let count = 0;
   for (let i = 0; i < groups.length; i++) {
     const group = groups[i]!;
@@ -46,15 +48,18 @@ export function plan(groups: readonly Group[], settings: StepSettings): Step {
       after = Math.max(after, skipped ? tensor.step : tensor.step + 1);
     }
     if (after > Number.MAX_SAFE_INTEGER) fail(Error, "ERR_STEP_LIMIT", "step", "a count up to 2^53 - 1", "one more");
-    if (active) lrs[i] = group.lrAt(after);
+    if (active) {
+      lrs[i] = valueAt(group.hyper, "lr", after);
+      weightDecays[i] = valueAt(group.hyper, "weightDecay", after);
+    }
     count = Math.max(count, after);
   }
-  return { groups, settings, lrs, count };
+  return { groups, settings, lrs, weightDecays, count };
 }
 
 /** Whether the norm of the gradients decides anything. */
-function usesNorm({ clipNorm, skipNonFinite }: StepSettings): boolean {
-  return clipNorm !== undefined || skipNonFinite;
+function usesNorm({ clipNorm, skipNonFinite, maxSkipped }: StepSettings): boolean {
+  return clipNorm !== undefined || skipNonFinite || maxSkipped !== undefined;
 }
 
 /** Whether the norm has to be computed: it decides something, and the caller has not given it. */
@@ -88,8 +93,10 @@ export function factorOf({ clipNorm, gradScale }: StepSettings, norm: number | u
   return clips ? clipNorm / norm / gradScale : 1 / gradScale;
 }
 
-export function writeUpdate(program: Program, { groups, settings, lrs }: Step, factor: number): void {
-  for (let i = 0; i < groups.length; i++) writeGroup(program, groups[i]!, settings, lrs[i]!, factor);
+export function writeUpdate(program: Program, { groups, settings, lrs, weightDecays }: Step, factor: number): void {
+  for (let i = 0; i < groups.length; i++) {
+    writeGroup(program, groups[i]!, settings, lrs[i]!, weightDecays[i]!, factor);
+  }
 }
 
 /** Of the update that is being written. */
@@ -100,10 +107,11 @@ function writeGroup(
   group: Group,
   { skip, zeroGrad }: StepSettings,
   lr: number,
+  weightDecay: number,
   factor: number,
 ): void {
   const { hyper, tensors } = group;
-  const coupled = group.coupled && hyper.weightDecay !== 0;
+  const coupled = group.coupled && weightDecay !== 0;
   const signed = hyper.maximize ? -factor : factor;
   const gradient = zeroGrad ? "zeroing" : Math.fround(signed) === 1 ? "plain" : "scaled";
   const copies = hyper.copies === undefined ? 0 : FORMATS.indexOf(hyper.copies);
@@ -113,7 +121,7 @@ function writeGroup(
     const first = tensors[next++]!;
     if (skip?.has(first.name)) continue;
     const step = first.step + 1;
-    stepConstants(constants, hyper, coupled, lr, step, signed);
+    stepConstants(constants, hyper, coupled, lr, weightDecay, step, signed);
     // Tensors with the same step have the same constants. As long as padding stays zero, neighbours are one kernel call.
     const joins = keepsZeros(constants);
     let length = joins ? first.span : first.length;
@@ -129,14 +137,15 @@ function continues(tensor: Tensor, step: number, skip: StepSettings["skip"]): bo
 }
 
 /** Counts a step whose update has run. */
-export function commit({ groups, settings, lrs, count }: Step, norm: number | undefined): StepResult {
+export function commit({ groups, settings, lrs, weightDecays, count }: Step, norm: number | undefined): StepResult {
   const { skip, zeroGrad } = settings;
   for (let i = 0; i < groups.length; i++) {
     const group = groups[i]!;
     for (const tensor of group.tensors) {
       if (!skip?.has(tensor.name)) {
         tensor.step++;
-        group.lastLr = lrs[i]!;
+        group.used.lr = lrs[i]!;
+        group.used.weightDecay = weightDecays[i]!;
       } else if (zeroGrad) tensor.array("grad")!.fill(0);
     }
   }

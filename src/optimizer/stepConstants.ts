@@ -1,5 +1,4 @@
 import type { Hyper } from "../checks/defaults.js";
-import type { HyperKey } from "../checks/hyper.js";
 import * as CONSTANT from "../generated/constants.js";
 
 /**
@@ -34,9 +33,10 @@ export function biasCorrection(beta: number, step: number, enabled: boolean): nu
  */
 export function stepConstants(
   out: Float32Array,
-  hyper: Pick<Hyper, HyperKey>,
+  hyper: Pick<Hyper, "betas" | "eps" | "biasCorrection">,
   coupled: boolean,
   lr: number,
+  weightDecay: number,
   step: number,
   gradFactor: number,
 ): void {
@@ -50,7 +50,7 @@ export function stepConstants(
   out[CONSTANT.stepSize] = lr / biasCorrection(beta1, step, hyper.biasCorrection);
   out[CONSTANT.rsqrtBiasCorrection2] = 1 / Math.sqrt(biasCorrection(beta2, step, hyper.biasCorrection));
   out[CONSTANT.eps] = hyper.eps;
-  out[CONSTANT.decay] = coupled ? hyper.weightDecay : 1 - lr * hyper.weightDecay;
+  out[CONSTANT.decay] = coupled ? weightDecay : 1 - lr * weightDecay;
   out[CONSTANT.gradFactor] = gradFactor;
 }
 

@@ -1,27 +1,17 @@
 /** `fused-adam/safetensors`: any file of the format, in and out. */
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { AdamW } from "fused-adam";
 import { encodeCheckpoint } from "fused-adam/checkpoint";
-import { readSafetensors, type SafetensorsSource, writeSafetensors } from "fused-adam/safetensors";
+import { readSafetensors, writeSafetensors } from "fused-adam/safetensors";
 import { describe, expect, it } from "vitest";
 import { caught, detach, expectError, polluted, rangeError, revoked, typeError, wrong } from "../support/api.js";
-import { unless } from "../support/host.js";
-import { noPython, python } from "../support/python.js";
-import { scratch } from "../support/scratch.js";
-import { fileOf, tiny } from "./support.js";
+import { fileOf, TENSORS, tiny } from "./support.js";
 
-const raw = (dtype: string, shape: number[], ...bytes: number[]) => ({ dtype, shape, bytes: Uint8Array.from(bytes) });
-
-/** Of every size, and some not aligned where they would lie in this order. */
-const TENSORS: Record<string, SafetensorsSource> = {
-  flag: raw("BOOL", [3], 1, 0, 1),
-  half: raw("BF16", [1], 0x80, 0x3f),
-  plain: new Float32Array([1, -2]),
-  matrix: { shape: [2, 3], data: Float32Array.of(9, 1, 2, 3, 4, 5, 6, 9).subarray(1, 7) },
-  count: raw("I64", [], 7, 0, 0, 0, 0, 0, 0, 0),
-  empty: { shape: [0, 5], data: new Float32Array() },
-};
+function float32Of(dtype: string, { buffer, byteLength }: ArrayBufferView, length: number): Float32Array {
+  const bytes = new Uint8Array(buffer as ArrayBuffer, 0, byteLength);
+  return readSafetensors(
+    writeSafetensors({ tensors: { x: { dtype, shape: [length], bytes } } }),
+  ).tensors.x!.toFloat32();
+}
 
 describe("readSafetensors", () => {
   it("gives back what writeSafetensors was given, larger elements first", () => {
@@ -217,49 +207,32 @@ describe("writeSafetensors", () => {
   });
 });
 
-describe("Python's safetensors with PyTorch", unless(noPython("torch", "safetensors", "torch")), () => {
-  const folder = scratch();
-
-  it("reads what was written, by memory map, which wants every tensor aligned", () => {
-    const path = join(folder, "written.safetensors");
-    writeFileSync(path, writeSafetensors({ metadata: { format: "pt" }, tensors: TENSORS }));
-    const printed = python(
-      `
-import json, sys
-from safetensors import safe_open
-with safe_open(sys.argv[1], framework="pt") as file:
-    tensors = {name: file.get_tensor(name) for name in file.keys()}
-    print(json.dumps([file.metadata(), {name: [str(x.dtype), list(x.shape), x.to(dtype=torch.float32).flatten().tolist()] for name, x in tensors.items()}]))
-`.replace("import json", "import torch, json"),
-      { args: [path] },
+describe("toFloat32, as the standards say", () => {
+  // Largest and smallest normal and subnormal numbers, from the OCP specification of 8-bit floats (rev. 1.0), table 1, of microscaling
+  // formats (rev. 1.0) for E8M0, and IEEE 754 for F16.
+  it.each<[string, Record<number, number>]>([
+    ["F8_E4M3", { 126: 448, 8: 2 ** -6, 7: 0.875 * 2 ** -6, 1: 2 ** -9, 127: Number.NaN, 255: Number.NaN, 128: -0 }],
+    [
+      "F8_E5M2",
+      { 123: 57344, 4: 2 ** -14, 3: 0.75 * 2 ** -14, 1: 2 ** -16, 124: Infinity, 252: -Infinity, 125: Number.NaN },
+    ],
+    ["F8_E8M0", { 0: 2 ** -127, 127: 1, 254: 2 ** 127, 255: Number.NaN }],
+    ["F8_E4M3FNUZ", { 127: 240, 128: Number.NaN, 1: 2 ** -10, 64: 1 }],
+    ["F8_E5M2FNUZ", { 127: 57344, 128: Number.NaN, 1: 2 ** -17, 64: 1 }],
+    ["BOOL", { 0: 0, 1: 1 }],
+  ])("%s", (dtype, values) => {
+    const got = float32Of(
+      dtype,
+      Uint8Array.from({ length: 256 }, (_, i) => i),
+      256,
     );
-    expect(JSON.parse(printed)).toEqual([
-      { format: "pt" },
-      {
-        count: ["torch.int64", [], [7]],
-        plain: ["torch.float32", [2], [1, -2]],
-        matrix: ["torch.float32", [2, 3], [1, 2, 3, 4, 5, 6]],
-        empty: ["torch.float32", [0, 5], []],
-        half: ["torch.bfloat16", [1], [1]],
-        flag: ["torch.bool", [3], [1, 0, 1]],
-      },
-    ]);
+    for (const [pattern, value] of Object.entries(values)) expect(got[Number(pattern)], pattern).toBe(value);
   });
 
-  it("writes what is read: every type that it has", () => {
-    const script = `
-import base64, torch
-from safetensors.torch import save
-names = ["float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"]
-print(base64.b64encode(save({name: torch.tensor([[1, 0], [0, 1]]).to(getattr(torch, name)) for name in names}, {"epoch": "3"})).decode())`;
-    const { metadata, tensors } = readSafetensors(Buffer.from(python(script), "base64"));
-    expect(metadata).toEqual({ epoch: "3" });
-    expect(Object.keys(tensors)).toHaveLength(10);
-    for (const [name, { shape, toFloat32 }] of Object.entries(tensors)) {
-      expect([shape, [...toFloat32()]], name).toEqual([
-        [2, 2],
-        [1, 0, 0, 1],
-      ]);
-    }
+  it("U64 and U32, whose largest numbers have no sign", () => {
+    const u64 = BigUint64Array.of(2n ** 64n - 1n, 2n ** 63n, 2n ** 40n + 2n ** 16n, 2n ** 40n + 2n ** 16n + 1n);
+    expect([...float32Of("U64", u64, 4)]).toEqual([2 ** 64, 2 ** 63, 2 ** 40, 2 ** 40 + 2 ** 17]);
+    expect([...float32Of("U32", Uint32Array.of(2 ** 32 - 1, 2 ** 31 + 129), 2)]).toEqual([2 ** 32, 2 ** 31 + 256]);
+    expect([...float32Of("U16", Uint16Array.of(65535), 1)]).toEqual([65535]);
   });
 });

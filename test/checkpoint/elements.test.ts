@@ -113,29 +113,3 @@ describe("as ml_dtypes converts them: all 256 patterns", unless(noPython("jax", 
     expectSameBits(dtype, read(dtype, patterns8, 256), expected[i]!);
   });
 });
-
-describe("as the standards say", () => {
-  // Largest and smallest normal and subnormal numbers, from the OCP specification of 8-bit floats (rev. 1.0), table 1, of microscaling
-  // formats (rev. 1.0) for E8M0, and IEEE 754 for F16.
-  it.each<[string, Record<number, number>]>([
-    ["F8_E4M3", { 126: 448, 8: 2 ** -6, 7: 0.875 * 2 ** -6, 1: 2 ** -9, 127: Number.NaN, 255: Number.NaN, 128: -0 }],
-    [
-      "F8_E5M2",
-      { 123: 57344, 4: 2 ** -14, 3: 0.75 * 2 ** -14, 1: 2 ** -16, 124: Infinity, 252: -Infinity, 125: Number.NaN },
-    ],
-    ["F8_E8M0", { 0: 2 ** -127, 127: 1, 254: 2 ** 127, 255: Number.NaN }],
-    ["F8_E4M3FNUZ", { 127: 240, 128: Number.NaN, 1: 2 ** -10, 64: 1 }],
-    ["F8_E5M2FNUZ", { 127: 57344, 128: Number.NaN, 1: 2 ** -17, 64: 1 }],
-    ["BOOL", { 0: 0, 1: 1 }],
-  ])("%s", (dtype, values) => {
-    const got = read(dtype, patterns8, 256);
-    for (const [pattern, value] of Object.entries(values)) expect(got[Number(pattern)], pattern).toBe(value);
-  });
-
-  it("U64 and U32, whose largest numbers have no sign", () => {
-    const u64 = BigUint64Array.of(2n ** 64n - 1n, 2n ** 63n, 2n ** 40n + 2n ** 16n, 2n ** 40n + 2n ** 16n + 1n);
-    expect([...read("U64", u64, 4)]).toEqual([2 ** 64, 2 ** 63, 2 ** 40, 2 ** 40 + 2 ** 17]);
-    expect([...read("U32", Uint32Array.of(2 ** 32 - 1, 2 ** 31 + 129), 2)]).toEqual([2 ** 32, 2 ** 31 + 256]);
-    expect([...read("U16", Uint16Array.of(65535), 1)]).toEqual([65535]);
-  });
-});

@@ -3,12 +3,13 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Adam, AdamW } from "fused-adam";
 import { encodeCheckpoint, fromOptax, loadCheckpoint, type OptaxState, toOptax } from "fused-adam/checkpoint";
+import { readSafetensors, writeSafetensors } from "fused-adam/safetensors";
 import { beforeAll, describe, expect, it } from "vitest";
 import { unless } from "../support/host.js";
 import type { Optimizer } from "../support/model.js";
 import { noPython, python } from "../support/python.js";
 import { scratch } from "../support/scratch.js";
-import { expectClose, split, stepped, tiny, typedError } from "./support.js";
+import { expectClose, split, stepped, TENSORS, tiny, typedError } from "./support.js";
 
 const folder = scratch();
 
@@ -227,5 +228,49 @@ describe.each([
       go(optimizer, K, N, epsAt);
       expectSame(optimizer, straight!, bound);
     });
+  });
+});
+
+describe("any file, by the safetensors package with PyTorch", unless(noPython("torch", "safetensors", "torch")), () => {
+  it("reads what was written, by memory map, which wants every tensor aligned", () => {
+    const path = join(folder, "written.safetensors");
+    writeFileSync(path, writeSafetensors({ metadata: { format: "pt" }, tensors: TENSORS }));
+    const printed = python(
+      `
+import torch, json, sys
+from safetensors import safe_open
+with safe_open(sys.argv[1], framework="pt") as file:
+    tensors = {name: file.get_tensor(name) for name in file.keys()}
+    print(json.dumps([file.metadata(), {name: [str(x.dtype), list(x.shape), x.to(dtype=torch.float32).flatten().tolist()] for name, x in tensors.items()}]))`,
+      { args: [path] },
+    );
+    expect(JSON.parse(printed)).toEqual([
+      { format: "pt" },
+      {
+        count: ["torch.int64", [], [7]],
+        plain: ["torch.float32", [2], [1, -2]],
+        matrix: ["torch.float32", [2, 3], [1, 2, 3, 4, 5, 6]],
+        empty: ["torch.float32", [0, 5], []],
+        half: ["torch.bfloat16", [1], [1]],
+        flag: ["torch.bool", [3], [1, 0, 1]],
+      },
+    ]);
+  });
+
+  it("writes what is read: every type that it has", () => {
+    const script = `
+import base64, torch
+from safetensors.torch import save
+names = ["float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"]
+print(base64.b64encode(save({name: torch.tensor([[1, 0], [0, 1]]).to(getattr(torch, name)) for name in names}, {"epoch": "3"})).decode())`;
+    const { metadata, tensors } = readSafetensors(Buffer.from(python(script), "base64"));
+    expect(metadata).toEqual({ epoch: "3" });
+    expect(Object.keys(tensors)).toHaveLength(10);
+    for (const [name, { shape, toFloat32 }] of Object.entries(tensors)) {
+      expect([shape, [...toFloat32()]], name).toEqual([
+        [2, 2],
+        [1, 0, 0, 1],
+      ]);
+    }
   });
 });

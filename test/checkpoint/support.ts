@@ -1,6 +1,7 @@
 /** What tests of checkpoints share. */
 import { AdamW, type ErrorCode } from "fused-adam";
 import { encodeCheckpoint } from "fused-adam/checkpoint";
+import type { SafetensorsSource } from "fused-adam/safetensors";
 import { expect } from "vitest";
 import { Xxh32 } from "../../src/checkpoint/checksum.js";
 import { fillGrads } from "../support/api.js";
@@ -72,6 +73,18 @@ export function expectClose(
     expect(Math.abs(got[i]! - x), `${what}[${i}]: ${got[i]} for ${x}`).toBeLessThanOrEqual(16 * EPSILON * scale(x));
   });
 }
+
+const raw = (dtype: string, shape: number[], ...bytes: number[]) => ({ dtype, shape, bytes: Uint8Array.from(bytes) });
+
+/** Of every size, and some not aligned where they would lie in this order. */
+export const TENSORS: Record<string, SafetensorsSource> = {
+  flag: raw("BOOL", [3], 1, 0, 1),
+  half: raw("BF16", [1], 0x80, 0x3f),
+  plain: new Float32Array([1, -2]),
+  matrix: { shape: [2, 3], data: Float32Array.of(9, 1, 2, 3, 4, 5, 6, 9).subarray(1, 7) },
+  count: raw("I64", [], 7, 0, 0, 0, 0, 0, 0, 0),
+  empty: { shape: [0, 5], data: new Float32Array() },
+};
 
 /** A file as somebody else might write it: any header text, any data, a length that may lie. */
 export function fileOf(header: string | object, data: Uint8Array = new Uint8Array(), length?: bigint): Uint8Array {

@@ -39,7 +39,7 @@ const NO_BOOLEAN: Bad[] = [0, 1, "true", "", null, 1n, [], {}, () => true].map((
 const BAD: Record<Key, Bad[]> = {
   lr: [...NO_NUMBER, ...NO_AMOUNT],
   eps: [...NO_NUMBER, ...NO_AMOUNT, [() => 1e-8, type()]],
-  weightDecay: [...NO_NUMBER, ...NO_AMOUNT, [() => 0, type()]],
+  weightDecay: [...NO_NUMBER, ...NO_AMOUNT],
   amsgrad: NO_BOOLEAN,
   maximize: NO_BOOLEAN,
   biasCorrection: NO_BOOLEAN,

@@ -20,7 +20,6 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.restoreAllMocks();
-  vi.unstubAllGlobals();
   rmSync(folder, { recursive: true });
 });
 
@@ -29,9 +28,9 @@ const holds = (steps: number) =>
   readFileSync(path).equals(Buffer.from(encodeCheckpoint(stepped(tiny(), steps)))) && readdirSync(folder).length === 1;
 
 /** Every file that is opened from now on, and its path. */
-function onOpen(change: (file: FileHandle, path: unknown) => void): void {
+function onOpen(change: (file: FileHandle, path: unknown) => void) {
   const { open } = fs;
-  vi.spyOn(fs, "open").mockImplementation(async (...args) => {
+  return vi.spyOn(fs, "open").mockImplementation(async (...args) => {
     const file = await open(...args);
     change(file, args[0]);
     return file;
@@ -43,9 +42,9 @@ describe("flushing", () => {
   it("that nothing can do is one warning, in the first save of all", async () => {
     const codes = ["ERR_ACCESS_DENIED", "EPERM", "EACCES", "ENOSYS", "EINVAL", "ENOTSUP", "EOPNOTSUPP"];
     for (const [i, code] of codes.entries()) {
-      onOpen((file) => void vi.spyOn(file, "sync").mockRejectedValue(failure(code)));
+      const opening = onOpen((file) => void vi.spyOn(file, "sync").mockRejectedValue(failure(code)));
       await saveCheckpointFile(path, stepped(tiny(), i));
-      vi.mocked(fs.open).mockRestore();
+      opening.mockRestore();
       expect(holds(i), code).toBe(true);
     }
     expect(warnings).toEqual([
@@ -69,7 +68,7 @@ describe("flushing", () => {
     async (call) => {
       for (const code of ["EIO", "EMFILE", "EACCES"]) {
         const { open } = fs;
-        vi.spyOn(fs, "open").mockImplementation(async (...args) => {
+        const opening = vi.spyOn(fs, "open").mockImplementation(async (...args) => {
           if (args[0] !== folder) return open(...args);
           if (call === "open") throw failure(code);
           const file = await open(...args);
@@ -82,7 +81,7 @@ describe("flushing", () => {
         });
         const steps = code.length;
         await saveCheckpointFile(path, stepped(tiny(), steps));
-        vi.mocked(fs.open).mockRestore();
+        opening.mockRestore();
         expect(holds(steps), code).toBe(true);
       }
     },
@@ -95,16 +94,16 @@ describe("a rename on Windows", () => {
   beforeEach(() => {
     waits = [];
     vi.spyOn(process, "platform", "get").mockReturnValue("win32");
-    vi.stubGlobal("setTimeout", (go: () => void, milliseconds: number) => {
+    vi.spyOn(globalThis, "setTimeout").mockImplementation(((go: () => void, milliseconds: number) => {
       waits.push(milliseconds);
       queueMicrotask(go);
-    });
+    }) as never);
   });
 
-  function failing(code: string, times: number): void {
+  function failing(code: string, times: number) {
     const { rename } = fs;
     let calls = 0;
-    vi.spyOn(fs, "rename").mockImplementation(async (...args) => {
+    return vi.spyOn(fs, "rename").mockImplementation(async (...args) => {
       if (++calls <= times) throw failure(code);
       return rename(...args);
     });
@@ -142,10 +141,10 @@ describe("a rename on Windows", () => {
       ["darwin", "EBUSY"],
     ] as const) {
       vi.spyOn(process, "platform", "get").mockReturnValue(platform);
-      failing(code, 1);
+      const renaming = failing(code, 1);
       const error = await caught(() => saveCheckpointFile(path, stepped(tiny(), 2)));
       expect(error).toMatchObject({ code: "ERR_FILE", cause: { code } });
-      vi.mocked(fs.rename).mockRestore();
+      renaming.mockRestore();
     }
     expect([waits, holds(1)]).toEqual([[], true]);
   });

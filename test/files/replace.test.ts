@@ -89,7 +89,7 @@ function watchTemporaries(): Set<string> {
   return modes;
 }
 
-describe("the mode of a file", unless(on("deno") && "Deno's worker of the tests has no umask"), () => {
+describe("the mode of a file", () => {
   it.each([
     ["600", 0o022],
     ["640", 0o022],

@@ -168,14 +168,7 @@ function runKernel(
   copies: number,
 ) {
   const constants = new Float32Array(9);
-  stepConstants(
-    constants,
-    { ...HYPER, amsgrad: row.amsgrad, maximize: false },
-    row.decay === "l2",
-    HYPER.lr,
-    step,
-    factor,
-  );
+  stepConstants(constants, HYPER, row.decay === "l2", HYPER.lr, HYPER.weightDecay, step, factor);
   const { param, grad, expAvg, expAvgSq, maxExpAvgSq, copy } = stage.at;
   const args = [param, grad, expAvg, expAvgSq, maxExpAvgSq, length, ...constants, copy, seedOf(step), copies];
   kernels.update[FORMAT_ROWS.indexOf(row)]!(...(args as Parameters<UpdateKernel>));

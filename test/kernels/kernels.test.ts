@@ -62,7 +62,15 @@ const constants = new Float32Array(9);
 /** The call for elements `from` to `from + length` of the buffers; the flush too, where it is due. */
 function runKernel(kernels: Kernels, call: Call, step: number, at: Buffers, length: number, from = 0): void {
   const { row, options, factor } = call;
-  stepConstants(constants, options, options.mode === "adam", options.lr, step, options.maximize ? -factor : factor);
+  stepConstants(
+    constants,
+    options,
+    options.mode === "adam",
+    options.lr,
+    options.weightDecay,
+    step,
+    options.maximize ? -factor : factor,
+  );
   const { param, grad, expAvg, expAvgSq, maxExpAvgSq } = at;
   const addresses = [param, grad, expAvg, expAvgSq, maxExpAvgSq].map(({ address }) => address + 4 * from);
   const args = [...addresses, length, ...constants] as Parameters<UpdateKernel>;

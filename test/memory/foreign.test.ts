@@ -91,7 +91,11 @@ for (const value of [2 ** 14, 2 ** 30, 2 ** 30 + 3, 2 ** 32, 2 ** 53 - 1]) {
 const known = typeError(/params\.bad$/, "ERR_UNKNOWN_OPTION");
 BAD.push(
   { what: "an unknown key", bad: { ...good, expavg: 8192 }, error: known },
-  { what: "pointers and a shape", bad: { ...good, shape: [3] }, error: known },
+  {
+    what: "a shape of another length",
+    bad: { ...good, shape: [good.length + 1] },
+    error: rangeError(at("length"), "ERR_SHAPE_MISMATCH"),
+  },
   { what: "values", bad: dyadic(3, 1), error: typeError(/params\.bad$/) },
   { what: "a shape", bad: { shape: [3] }, error: typeError(/params\.bad$/) },
   { what: "a shape with values", bad: { shape: [3], data: dyadic(3, 1) }, error: typeError(/params\.bad$/) },

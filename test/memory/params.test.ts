@@ -157,7 +157,7 @@ describe("one array under two names", () => {
   const values = dyadic(8, 1);
 
   it("is copied twice, and windows of one buffer are no such case", () => {
-    const params = { w: values.subarray(0, 4), v: values.subarray(4), none: values.subarray(0, 0) };
+    const params = { w: values.subarray(0, 4), v: values.subarray(4), none: values.subarray(0, 0), all: values };
     expect(saidOf({ ...params, also: new Float32Array(values.buffer, 4, 0), copy: values.slice() })).toEqual([]);
   });
 

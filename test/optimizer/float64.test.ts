@@ -218,7 +218,7 @@ describe("step constants", () => {
 
   const expectConstants = (options: ReferenceOptions, t: number, factor: number) => {
     const coupled = options.mode === "adam" && options.weightDecay !== 0;
-    stepConstants(out, options, coupled, options.lr, t, factor);
+    stepConstants(out, options, coupled, options.lr, options.weightDecay, t, factor);
     const [beta1, beta2] = options.betas;
     const correction = (beta: number) => (options.biasCorrection ? 1 - exactPower(beta, t) : 1);
     const expected = [
@@ -260,15 +260,16 @@ describe("step constants", () => {
   });
 
   it("take 1 - beta from beta itself, not from its float32: 1.3e-5 apart at 0.999", () => {
-    stepConstants(out, BASE, false, BASE.lr, 1, 1);
+    stepConstants(out, BASE, false, BASE.lr, BASE.weightDecay, 1, 1);
     const fromNarrowed = 1 - Math.fround(0.999);
     expect(Math.abs(fromNarrowed / 0.001 - 1)).toBeGreaterThan(1.2e-5);
     expect(Math.abs(out[3]! / 0.001 - 1)).toBeLessThan(6e-8);
     expect(Math.abs(out[1]! / 0.1 - 1)).toBeLessThan(6e-8);
   });
 
-  it("use the rate they are given, not the options' own: a schedule's value", () => {
-    stepConstants(out, { ...BASE, lr: 123 }, false, 0.5, 1, 1);
+  it("use the rate and the decay they are given, not the options' own: a schedule's values", () => {
+    const other = { ...BASE, lr: 123, weightDecay: 45 };
+    stepConstants(out, other, false, 0.5, BASE.weightDecay, 1, 1);
     expect(out[4]).toBe(Math.fround(0.5 / (1 - 0.9)));
     expect(out[7]).toBe(Math.fround(1 - 0.5 * 0.01));
   });

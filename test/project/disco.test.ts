@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { transformSync } from "esbuild";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { installExample } from "../support/installExample.js";
 import { recipe } from "../support/markdown.js";
 import { root } from "../support/root.js";
 
@@ -12,30 +13,10 @@ vi.setConfig({ testTimeout: 180_000, hookTimeout: 300_000 });
 
 const EXAMPLE = join(root, "examples/disco");
 
-/** What npm says when there is no registry to be reached. */
-const UNREACHABLE =
-  /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|ENOTCACHED|ERR_SOCKET_TIMEOUT|E50\d)\b/;
-
-/** Installs what the lock file says. @returns why the registry could not be reached, if it could not */
-function install(): string | undefined {
-  try {
-    execFileSync("npm", ["ci", "--prefer-offline", "--fetch-retries=1"], {
-      cwd: EXAMPLE,
-      encoding: "utf8",
-      stdio: "pipe",
-    });
-    return undefined;
-  } catch (error) {
-    const code = UNREACHABLE.exec((error as { stderr: string }).stderr)?.[0];
-    if (code === undefined) throw error;
-    return `no npm registry: ${code}`;
-  }
-}
-
 describe("the example, on version 2.1.1 (needs an npm registry)", () => {
   let unreachable: string | undefined;
   beforeAll(() => {
-    unreachable = install();
+    unreachable = installExample(EXAMPLE);
     if (unreachable !== undefined) console.warn(`skipped, examples/disco: ${unreachable}`);
   });
   beforeEach(({ skip }) => skip(unreachable !== undefined, unreachable));

@@ -60,6 +60,7 @@ const COMMANDS: Record<string, string> = {
   "npm run bench": "measures for minutes, and speed is no matter for tests",
   "npm run demo": "trains for minutes; examples/digits checks its own results",
   "npm run demo:disco": "builds and installs; test/project/disco.test.ts runs the example",
+  "npm run demo:zero1": "builds and installs; test/project/zero1.test.ts runs the example",
   "npm run demo:decoupling": "trains for minutes; test/project/decoupling runs it on a smaller grid",
   "npm run demo:web": "serves until it is stopped; test/web builds the page and uses it",
   "npm run docs": "is part of `npm run check`",

@@ -64,7 +64,7 @@ describe("float32arrays", () => {
     trainEpoch(theirs, train, 15, (size) => {
       for (const [i, { params, grads }] of pairs.entries()) {
         const isBias = i === 32 || i === 43;
-        const options = hyperOf("adamw", { ...hyper, weightDecay: isBias ? 0 : 0.1 });
+        const options = { ...hyperOf("adamw", hyper), weightDecay: isBias ? 0 : 0.1 };
         states[i]!.grad.set(grads);
         referenceStep(states[i]!, { mode: "adamw", ...options, lr: 0.01 }, 1 / size);
         params.set(states[i]!.param);

@@ -136,7 +136,7 @@ describe("docs/adding-a-kernel.md", () => {
         return view;
       });
       for (let step = 1; step <= 3; step++) {
-        stepConstants(constants, hyper, false, hyper.lr, step, limit);
+        stepConstants(constants, hyper, false, hyper.lr, hyper.weightDecay, step, limit);
         kernel(1024, 2048, 3072, 4096, 0, 100, ...(Array.from(constants) as Constants));
       }
       return views;

@@ -9,7 +9,10 @@ import { expectSameBits } from "./bits.js";
 
 export type Optimizer = Adam | AdamW;
 export type Mode = ReferenceOptions["mode"];
-export type Hyper = Omit<ReferenceOptions, "mode" | "lr"> & { lr: number | Schedule };
+export type Hyper = Omit<ReferenceOptions, "mode" | "lr" | "weightDecay"> & {
+  lr: number | Schedule;
+  weightDecay: number | Schedule;
+};
 
 /** PyTorch's defaults, stated a second time. */
 export const DEFAULTS = {
@@ -81,8 +84,9 @@ export class Model {
     const active = names.filter((name) => !skip.has(name));
     if (active.length === 0) return;
     const t = Math.max(...names.map((name) => this.at(name).step + (skip.has(name) ? 0 : 1)));
-    const lr = typeof hyper.lr === "number" ? hyper.lr : hyper.lr(t);
-    for (const name of active) referenceStep(this.at(name), { mode: this.mode, ...hyper, lr }, factor);
+    const at = (value: number | Schedule) => (typeof value === "number" ? value : value(t));
+    const rates = { lr: at(hyper.lr), weightDecay: at(hyper.weightDecay) };
+    for (const name of active) referenceStep(this.at(name), { mode: this.mode, ...hyper, ...rates }, factor);
   }
 
   /** Gives both the same gradients. */

@@ -1,4 +1,5 @@
 import type { Device, Array as JaxArray, JsTreeDef } from "@jax-js/jax";
+import type { Hyper } from "../../checks/defaults.js";
 import type { StateDict } from "../../checks/types.js";
 import type { MomentName } from "../../memory/regions.js";
 import type { Group } from "../../optimizer/group.js";
@@ -44,7 +45,7 @@ export class Engine {
     this.#held = leaves.map(() => undefined);
 
     const { variant, hyper, kernel } = settings;
-    const group = (decayed: boolean, weightDecay: number) => {
+    const group = (decayed: boolean, weightDecay: Hyper["weightDecay"]) => {
       const entries = leaves.map(({ shape }, i) => [this.names[i]!, { shape }] as const);
       return { params: Object.fromEntries(entries.filter((_, i) => decays[i] === decayed)), weightDecay };
     };

@@ -1,8 +1,9 @@
 import { type Array as JaxArray, jit, numpy, tree } from "@jax-js/jax";
 import { fail } from "../../checks/errors.js";
-import { checkCount, checkNonNegative, checkObject, own } from "../../checks/values.js";
+import { checkCount, checkObject, own } from "../../checks/values.js";
 import { CONSTANTS } from "../../kernels/table.js";
 import { momentsOf } from "../../memory/regions.js";
+import { valueAt } from "../../optimizer/group.js";
 import { stepConstants } from "../../optimizer/stepConstants.js";
 import {
   type ArrayTree,
@@ -54,11 +55,11 @@ export function stepOnDevice(
 
   const step = checkCount("state.count", readCount(count)) + 1;
   const { hyper } = settings;
-  const lr = typeof hyper.lr === "number" ? hyper.lr : checkNonNegative(`lr(${step})`, hyper.lr(step));
+  const lr = valueAt(hyper, "lr", step);
   // A row for leaves that decay, and one for those that do not.
-  const rows = [hyper.weightDecay, 0].map((weightDecay) => {
+  const rows = [valueAt(hyper, "weightDecay", step), 0].map((weightDecay) => {
     const row = new Float32Array(CONSTANTS.length);
-    stepConstants(row, { ...hyper, weightDecay }, settings.variant.coupled, lr, step, hyper.maximize ? -1 : 1);
+    stepConstants(row, hyper, settings.variant.coupled, lr, weightDecay, step, hyper.maximize ? -1 : 1);
     return [...row];
   });
   const constants = numpy.array(rows, { dtype: numpy.float32, device: GPU });

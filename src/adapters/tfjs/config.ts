@@ -1,5 +1,6 @@
 import { failType } from "../../checks/errors.js";
 import { checkArray, checkBoolean, checkCount, checkNonNegative, checkObject, own } from "../../checks/values.js";
+import { valueAt } from "../../optimizer/group.js";
 import { type KindName, type Rule, readSettings, type Settings } from "./settings.js";
 import type { Slot } from "./slot.js";
 
@@ -29,6 +30,7 @@ const KEYS = [
   "beta1",
   "beta2",
   "schedule",
+  "decaySchedule",
   "ownRules",
   "iterations",
   "variables",
@@ -47,7 +49,9 @@ export function writeConfig(
 ): Record<string, unknown> {
   const { hyper, step, ownRules } = settings;
   const [beta1, beta2] = hyper.betas;
-  const values: Record<string, unknown> = { ...hyper, ...step, lr: learningRate };
+  const last = slots.reduce((largest, slot) => Math.max(largest, slot.step), 1);
+  const weightDecay = valueAt(hyper, "weightDecay", last);
+  const values: Record<string, unknown> = { ...hyper, ...step, lr: learningRate, weightDecay };
   const named = Object.entries(NAMES).map(([name, key]) => [name, values[key]]);
   const told = ownRules || slots.some((slot) => slot.step !== iterations);
   const variables = slots.flatMap(({ name, step, rule }) =>
@@ -55,6 +59,7 @@ export function writeConfig(
   );
   const extra = {
     schedule: typeof hyper.lr === "function" ? true : undefined,
+    decaySchedule: typeof hyper.weightDecay === "function" ? true : undefined,
     ownRules: ownRules ? true : undefined,
     ...(told && { iterations, variables }),
   };
@@ -65,8 +70,9 @@ export function writeConfig(
 export interface ReadConfig {
   readonly settings: Settings;
   readonly saved: Saved;
-  /** Whether the learning rate was a schedule. */
+  /** Whether the learning rate was a schedule, and the weight decay. */
   readonly schedule: boolean;
+  readonly decaySchedule: boolean;
 }
 
 /** The other way round. @throws TypeError, RangeError for what `getConfig` does not write */
@@ -85,6 +91,7 @@ export function readConfig(kind: KindName, config: unknown): ReadConfig {
       variables: new Map(checkArray("config.variables", get("variables") ?? [], "an array").map(readVariable)),
     },
     schedule: flag("schedule", get("schedule")),
+    decaySchedule: flag("decaySchedule", get("decaySchedule")),
   };
 }
 

@@ -124,12 +124,14 @@ function define(tf: Tf): Factory {
         Class: serialization.SerializableConstructor<T>,
         config: serialization.ConfigDict,
       ): T {
-        const { settings, saved, schedule } = readConfig(kind, config);
+        const { settings, saved, schedule, decaySchedule } = readConfig(kind, config);
+        const constant = "a schedule, which is code and is not saved: it is the constant";
         if (schedule) {
-          const rate = `the constant ${settings.hyper.lr} until learningRate is assigned`;
-          warnOnce(
-            `a model was saved whose learning rate followed a schedule, which is code and is not saved: it is ${rate}`,
-          );
+          const rate = `${settings.hyper.lr} until learningRate is assigned`;
+          warnOnce(`a model was saved whose learning rate followed ${constant} ${rate}`);
+        }
+        if (decaySchedule) {
+          warnOnce(`a model was saved whose weight decay followed ${constant} ${settings.hyper.weightDecay}`);
         }
         return new Class({ ...settings, rule: settings.rule ?? rules.get(tf.Optimizer) }, saved);
       }

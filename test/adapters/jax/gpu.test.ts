@@ -9,7 +9,10 @@ import { unless } from "../../support/host.js";
 interface Case {
   readonly make: "adam" | "adamw";
   readonly mode: "step" | "update";
-  readonly options: Omit<TransformationOptions, "lr"> & { readonly lr?: number | "cosine" };
+  readonly options: Omit<TransformationOptions, "lr" | "weightDecay"> & {
+    readonly lr?: number | "cosine";
+    readonly weightDecay?: number | "cosine";
+  };
 }
 
 interface Tools {
@@ -35,7 +38,7 @@ Object.assign(globalThis, {
   jax, make,
   async run(device, { make: kind, mode, options }) {
     const mask = { w: true, rest: false };
-    const optimizer = make[kind]({ lr: 0.01, mask, ...options, ...(options.lr === "cosine" && { lr: cosine }) });
+    const optimizer = make[kind]({ lr: 0.01, mask, ...options, ...(options.lr === "cosine" && { lr: cosine }), ...(options.weightDecay === "cosine" && { weightDecay: cosine }) });
     let params = await treeOf(device, 1);
     let state = optimizer.init(tree.ref(params));
     for (let step = 0; step < 40; step++) {
@@ -59,6 +62,7 @@ const CASES: Record<string, Case> = {
   defaults: { make: "adamw", mode: "step", options: {} },
   coupled: { make: "adam", mode: "step", options: { weightDecay: 0.1, lr: "cosine" } },
   amsgrad: { make: "adamw", mode: "step", options: { amsgrad: true, weightDecay: 0.3 } },
+  "a schedule of the decay": { make: "adamw", mode: "step", options: { weightDecay: "cosine" } },
   "ascent without bias correction": { make: "adam", mode: "step", options: { maximize: true, biasCorrection: false } },
   "updates, decoupled": { make: "adamw", mode: "update", options: { weightDecay: 0.1 } },
   "updates, coupled, amsgrad": { make: "adam", mode: "update", options: { weightDecay: 0.1, amsgrad: true } },

@@ -147,6 +147,16 @@ const OPTIONS: { title: string; mode: "adam" | "adamw"; options: TransformationO
     decayed: ["w"],
   },
   { title: "adamw, mask by rank", mode: "adamw", options: { mask: matrices as never }, decayed: ["w", "none", "big"] },
+  {
+    title: "adamw, a schedule of the decay",
+    mode: "adamw",
+    options: {
+      mask: { list: true, s: false, "a key": true },
+      weightDecay: (step) => (step % 3 === 0 ? 0 : 1 / step),
+      lr: 0.1,
+    },
+    decayed: ["w", "b", "none", "big"],
+  },
   { title: "nothing decays", mode: "adamw", options: { mask: false }, decayed: [] },
   { title: "amsgrad", mode: "adamw", options: { amsgrad: true, weightDecay: 0 }, decayed: [] },
   {
@@ -174,8 +184,9 @@ describe.each(["wasm", "cpu"] as const)("40 steps on %s against the float32 refe
     const { mask: _, clipNorm: __, kernel: ___, skipNonFinite: ____, ...hyper } = options;
     for (const [i, state] of states.entries()) {
       const { lr, weightDecay, ...rest } = hyperOf(mode, hyper as never);
-      const decay = decayed.includes(NAMES[i]!) ? weightDecay : 0;
-      const rate = typeof lr === "number" ? lr : lr(state.step + 1);
+      const at = (value: typeof lr) => (typeof value === "number" ? value : value(state.step + 1));
+      const decay = decayed.includes(NAMES[i]!) ? at(weightDecay) : 0;
+      const rate = at(lr);
       referenceStep(state, { mode, ...rest, lr: rate, weightDecay: decay }, factor);
     }
   }

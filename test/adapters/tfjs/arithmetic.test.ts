@@ -78,6 +78,7 @@ describe.each(BACKENDS)("%s", (backend) => {
     amsgrad: { lr: 0.01, amsgrad: true, weightDecay: 0.125 },
     "ascent without bias correction": { lr: 0.01, maximize: true, biasCorrection: false },
     "a schedule": { lr: cosine, weightDecay: 0.125 },
+    "a schedule of the decay": { lr: 0.01, weightDecay: (step) => (step % 5 === 0 ? 0 : 0.5 / step) },
     "the TypeScript kernels": { lr: 0.01, kernel: "scalar", weightDecay: 0.125 },
   };
   describe.each(["adam", "adamw"] as const)("%s", (mode) => {

@@ -17,7 +17,10 @@ interface Run {
 
 interface Case {
   readonly make?: "adam" | "adamw";
-  readonly options: Omit<TfjsOptions, "lr"> & { readonly lr?: number | "cosine" };
+  readonly options: Omit<TfjsOptions, "lr" | "weightDecay"> & {
+    readonly lr?: number | "cosine";
+    readonly weightDecay?: number | "cosine";
+  };
   /** Whether variables differ in decay and rate, and the rate is assigned in the middle. */
   readonly rules?: boolean;
   readonly steps?: number;
@@ -60,7 +63,8 @@ Object.assign(globalThis, {
     const variables = SHAPES.map((shape, i) =>
       tf.tidy(() => tf.variable(tf.tensor(wave(tf.util.sizeFromShape(shape), i), shape, "float32"))));
     const [decay, lrFactor] = [(_, shape) => shape.length === 1, (_, shape) => [1, 0, 0.5, 3][shape.length] ?? 2];
-    const given = { ...options, ...(options.lr === "cosine" && { lr: cosine }), ...(rules && { decay, lrFactor }) };
+    const decayed = options.weightDecay === "cosine" && { weightDecay: (step) => (step % 4 === 0 ? 0 : 10 * cosine(step)) };
+    const given = { ...options, ...(options.lr === "cosine" && { lr: cosine }), ...decayed, ...(rules && { decay, lrFactor }) };
     const optimizer = make[kind](tf, given);
     const { readSync } = tf.backend();
     let reads = 0;
@@ -107,6 +111,8 @@ describe("in Chromium", unless(noChromium), () => {
     "ascent without bias correction, scaled": { options: { maximize: true, biasCorrection: false, gradScale: 8 } },
     "no epsilon": { options: { eps: 0 } },
     "a schedule": { options: { lr: "cosine" }, sparse: true },
+    "a schedule of the decay": { options: { weightDecay: "cosine" }, sparse: true },
+    "a schedule of the coupled decay": { make: "adam", options: { weightDecay: "cosine" }, sparse: true },
     "own rules, other rates between steps": { options: { weightDecay: 0.2 }, rules: true },
   };
   describe.each(BACKENDS)("%s", (backend) => {
@@ -122,6 +128,11 @@ describe("in Chromium", unless(noChromium), () => {
 
     const SKIPS: Record<string, Case> = {
       "1 step": { options: { skipNonFinite: true, lr: "cosine" }, steps: 1, bad: [0] },
+      "5 steps, a schedule of the decay": {
+        options: { skipNonFinite: true, weightDecay: "cosine" },
+        steps: 5,
+        bad: [1, 4],
+      },
       "5 steps": { options: { skipNonFinite: true, lr: "cosine" }, steps: 5, bad: [1, 4] },
       "40 steps": { options: { skipNonFinite: true, lr: "cosine" }, bad: [3, 4, 9, 30] },
       "40 steps, each awaited": { options: { skipNonFinite: true, lr: "cosine" }, bad: [3, 4, 9, 30], waits: true },

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { adam, adamw, register, type TfjsOptions } from "fused-adam/tfjs";
+import { adam, adamw, type FusedOptimizer, register, type TfjsOptions } from "fused-adam/tfjs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { loadDigits } from "../../../examples/shared/digits.js";
 import { caught, expectError, rangeError, stateError, typeError } from "../../support/api.js";
@@ -210,6 +210,19 @@ describe("configurations", () => {
     }
     expect(said.mock.calls).toEqual([
       [expect.stringContaining(`the constant ${0.01 / 4} until learningRate is assigned`)],
+    ]);
+    said.mockRestore();
+  });
+
+  it("a schedule of the weight decay likewise", async () => {
+    const said = vi.spyOn(console, "warn").mockImplementation(() => {});
+    const saved = await trained({ weightDecay: (step) => 0.5 / step });
+    for (let i = 0; i < 2; i++) {
+      const { optimizer } = await load(saved);
+      expect((optimizer as unknown as FusedOptimizer).getConfig()).toMatchObject({ weightDecay: 0.5 / 4 });
+    }
+    expect(said.mock.calls).toEqual([
+      [expect.stringMatching(/whose weight decay followed a schedule, .* the constant 0\.125$/)],
     ]);
     said.mockRestore();
   });

@@ -91,7 +91,7 @@ describe.each(KERNELS)("$row.name", ({ row, i }) => {
   const memory = { buffer: new ArrayBuffer(64) };
   const kernel = scalarKernels(memory).update[i]!;
   const constants = new Float32Array(CONSTANTS.length);
-  stepConstants(constants, HYPER, variant.coupled, 0.01, 3, 0.25);
+  stepConstants(constants, HYPER, variant.coupled, 0.01, HYPER.weightDecay, 3, 0.25);
   const named = Object.fromEntries(CONSTANTS.map((name, j) => [name, constants[j]!]));
 
   it("every quantity, alone and with the others: the kernel's bits", () => {

@@ -1,8 +1,8 @@
 import type { Hyper } from "../../../../checks/defaults.js";
 import { fail } from "../../../../checks/errors.js";
 import type { StepOptions } from "../../../../checks/types.js";
-import { checkNonNegative } from "../../../../checks/values.js";
 import { CONSTANTS, FLUSH_EVERY } from "../../../../kernels/table.js";
+import { valueAt } from "../../../../optimizer/group.js";
 import { stepConstants } from "../../../../optimizer/stepConstants.js";
 import type { Part } from "../../placement.js";
 import { KINDS, type Settings } from "../../settings.js";
@@ -54,16 +54,19 @@ export function planOf(
   }
   groups.forEach((group, i) => {
     const hyper = hyperOf(settings, group);
-    const rates = new Map<number, number>();
-    const rateAt = (step: number) => {
-      if (typeof hyper.lr === "number") return hyper.lr;
-      const rate = rates.get(step) ?? checkNonNegative(`lr(${step})`, hyper.lr(step));
-      rates.set(step, rate);
-      return rate;
+    // A schedule is asked once for each step.
+    const rates = new Map<number, Rates>();
+    const ratesAt = (step: number) => {
+      const known = rates.get(step);
+      if (known !== undefined) return known;
+      const asked = { lr: valueAt(hyper, "lr", step), weightDecay: valueAt(hyper, "weightDecay", step) };
+      rates.set(step, asked);
+      return asked;
     };
     const historyOf = (slot: Slot) => flight?.counterOf(slot).pending.join() ?? "";
     // With a schedule, slots that differ in what they took part in may lag behind the group by any number of steps.
-    const alike = typeof hyper.lr === "number" || new Set(group.map(historyOf)).size === 1;
+    const fixed = typeof hyper.lr === "number" && typeof hyper.weightDecay === "number";
+    const alike = fixed || new Set(group.map(historyOf)).size === 1;
     const stride = alike ? 1 : 1 + flight!.all.pending.length;
     const found = new Map<string, Class>();
     for (const slot of group) {
@@ -72,13 +75,16 @@ export function planOf(
       let known = found.get(key);
       if (known === undefined) {
         const skips = flight?.counterOf(slot).pending.length ?? 0;
-        const coupled = KINDS[settings.kind].coupled && hyper.weightDecay !== 0;
         const rows = new Float32Array((1 + skips) * stride * WIDTH);
-        for (let row = 0; row * WIDTH < rows.length; row++) {
+        const asked = Array.from({ length: rows.length / WIDTH }, (_, row) => {
           const skipped = Math.floor(row / stride);
-          const rate = rateAt(Math.max(1, after[i]! - (alike ? skipped : row % stride)));
-          fill(rows.subarray(row * WIDTH), settings, hyper, coupled, rate, slot.step + 1 - skipped);
-        }
+          return ratesAt(Math.max(1, after[i]! - (alike ? skipped : row % stride)));
+        });
+        const coupled = KINDS[settings.kind].coupled && asked.some(({ weightDecay }) => weightDecay !== 0);
+        asked.forEach((rates, row) => {
+          const step = slot.step + 1 - Math.floor(row / stride);
+          fill(rows.subarray(row * WIDTH), settings, hyper, coupled, rates, step);
+        });
         known = { coupled, group: i, slots: [], rows, stride };
         found.set(key, known);
         classes.push(known);
@@ -89,15 +95,21 @@ export function planOf(
   return { groups, classes, after };
 }
 
+/** What may follow a schedule, at one step. */
+interface Rates {
+  readonly lr: number;
+  readonly weightDecay: number;
+}
+
 function fill(
   row: Float32Array,
   { step: { gradScale } }: Settings,
   hyper: Hyper,
   coupled: boolean,
-  rate: number,
+  { lr, weightDecay }: Rates,
   step: number,
 ): void {
-  stepConstants(row, hyper, coupled, rate, step, (hyper.maximize ? -1 : 1) / gradScale);
+  stepConstants(row, hyper, coupled, lr, weightDecay, step, (hyper.maximize ? -1 : 1) / gradScale);
   row[CONSTANTS.length] = step % FLUSH_EVERY === 0 ? 2 ** -126 : 0;
 }
 

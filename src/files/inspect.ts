@@ -3,7 +3,8 @@ import { checksumOf, hashAround, isCheckpoint, readMetadata } from "../checkpoin
 import { type Header, parseHeader } from "../checkpoint/safetensors.js";
 import { visible } from "../checks/errors.js";
 import { inFile } from "../checks/inFile.js";
-import { inspectSave, isSave } from "./inspectSave.js";
+import { isShard } from "../shards/format.js";
+import { inspectSave, inspectShard, isSave } from "./inspectSave.js";
 import { readStart } from "./readCheckpoint.js";
 import { type Read, withFile } from "./readFile.js";
 import { columns, groupLines, type Inspection } from "./report.js";
@@ -43,16 +44,18 @@ export async function inspect(path: string): Promise<Inspection> {
     }
     const computed = hash?.digest();
     const intact = checksum && checksum.digits === computed;
-    const lines = [
-      `${visible(path)}: ${length} bytes, ${header.tensors.size} tensors`,
+    const verdict =
       checksum === undefined
         ? "no checksum"
-        : `checksum xxh32:${checksum.digits} ${intact ? "holds" : `does not hold: the content's is xxh32:${computed}`}`,
-      ...about,
+        : `checksum xxh32:${checksum.digits} ${intact ? "holds" : `does not hold: the content's is xxh32:${computed}`}`;
+    const shard = isShard(header) ? await inspectShard(path, header) : undefined;
+    const lines = [
+      `${visible(path)}: ${length} bytes, ${header.tensors.size} tensors`,
+      ...(shard?.lines ?? [verdict, ...about]),
       "",
       ...table(header, norms),
     ];
-    return { text: lines.join("\n"), intact };
+    return { text: lines.join("\n"), intact: shard?.intact ?? intact };
   });
 }
 

@@ -1,12 +1,13 @@
 import fs from "node:fs/promises";
 import { basename, join } from "node:path";
+import type { Header } from "../checkpoint/safetensors.js";
 import { visible } from "../checks/errors.js";
 import { heldRows, type Kind } from "../shards/format.js";
 import { checkAll } from "../shards/read.js";
 import { allPieces, checkPair, type ShardSet } from "../shards/set.js";
 import { ifThere } from "./atomicFile.js";
 import { columns, groupLines, type Inspection } from "./report.js";
-import { findShards, openSave, readFiles } from "./shardFolder.js";
+import { findShards, openSave, openShard, readFiles } from "./shardFolder.js";
 import { indexName } from "./shardNames.js";
 
 /** Whether it is a folder that `saveShards` writes to. */
@@ -35,7 +36,7 @@ export async function inspectSave(path: string): Promise<Inspection> {
     `${visible(path)}: ${isComplete ? "a complete save" : "the save was not completed"}`,
     ...faults.map((fault) => `damaged: ${fault}`),
     ...(sets.length > 0 && faults.length === 0 ? ["every checksum holds"] : []),
-    ...(found === undefined ? [] : aboutSave(found.optimizer)),
+    ...(found === undefined ? [] : aboutSave(found.optimizer.common)),
     ...(sets.length > 0 ? ["", ...columns([["file", "tensors", "bytes", "rows"], ...sets.flatMap(rowsOf)])] : []),
   ];
   return { text: lines.join("\n"), intact: isComplete && faults.length === 0 };
@@ -48,7 +49,19 @@ async function openIncomplete(path: string): Promise<Awaited<ReturnType<typeof o
   return { optimizer, model };
 }
 
-function aboutSave({ common }: ShardSet): string[] {
+/** Of one shard of a save. */
+export async function inspectShard(path: string, { metadata }: Header): Promise<{ lines: string[]; intact: boolean }> {
+  try {
+    const shard = await openShard(/^model/.test(metadata.get("shard")!) ? "model" : "optimizer", path);
+    await readFiles(checkAll(allPieces({ shards: [shard] })));
+    const which = `shard of rank ${shard.rank} (from 0), ${shard.kind}`;
+    return { lines: ["every checksum holds", which, ...aboutSave(shard)], intact: true };
+  } catch (error) {
+    return { lines: [`damaged: ${(error as Error).message}`], intact: false };
+  }
+}
+
+function aboutSave(common: ShardSet["common"]): string[] {
   const { run, ranks, params } = common;
   return [
     `run ${visible(JSON.stringify(run))}, ${ranks} ${ranks === 1 ? "rank" : "ranks"}`,

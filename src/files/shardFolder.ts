@@ -181,7 +181,7 @@ async function openAll(kind: Kind, paths: readonly string[]): Promise<Shard[]> {
   return shards;
 }
 
-function openShard(kind: Kind, path: string): Promise<Shard> {
+export function openShard(kind: Kind, path: string): Promise<Shard> {
   return withFile(path, async (length, read) => {
     const start = await readStart(path, length, read);
     return inFile(path, () => parseShard(path, kind, start, length));

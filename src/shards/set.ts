@@ -111,7 +111,7 @@ export function piecesOf({ shards }: ShardSet, name: string, tensor: string, fir
 }
 
 /** Every part that shards have, with the name of its tensor, shard by shard. */
-export function* allPieces({ shards }: ShardSet): Iterable<readonly [string, Piece]> {
+export function* allPieces({ shards }: Pick<ShardSet, "shards">): Iterable<readonly [string, Piece]> {
   for (const shard of shards) {
     for (const [name, keys] of keysOf(shard.kind, shard)) {
       for (const tensor of keys.map((key) => name + key)) {

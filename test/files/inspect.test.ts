@@ -336,4 +336,18 @@ test("a folder of shards: complete, not completed, damaged", async () => {
   expect(lines[1]).toMatch(
     /^damaged: "FOLDER\/optimizer\/optimizer-00002-of-00002\.safetensors: w\.exp_avg_sq, rows from 2 on": expected a block with checksum/,
   );
+
+  // One of its files alone.
+  const alone = (kind: string) => run("inspect", join(path, kind, `${kind}-00002-of-00002.safetensors`));
+  const model = alone("model");
+  expect(model.status).toBe(0);
+  expect(model.stdout.split("\n").slice(1, 5)).toEqual([
+    "every checksum holds",
+    "shard of rank 1 (from 0), model",
+    'run "r", 2 ranks',
+    "parameters: included",
+  ]);
+  const state = alone("optimizer");
+  expect(state.status).toBe(1);
+  expect(state.stdout.split("\n")[1]).toMatch(/^damaged: ".*w\.exp_avg_sq, rows from 2 on": expected a block with/);
 });

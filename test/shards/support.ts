@@ -1,8 +1,11 @@
 /** One model on any number of ranks: what tests of slices and of shards train, and hold against one optimizer. */
-import { Adam, AdamW, type ParamSet, type StepOptions } from "fused-adam";
+import { Adam, AdamW, type ParamSet, preload, type StepOptions } from "fused-adam";
 import { expect } from "vitest";
 import { expectSameBits } from "../support/bits.js";
 import { dyadic, type Optimizer } from "../support/model.js";
+
+// In a page their kernels come when they are asked for.
+await preload({ moments: "bfloat16", copies: "bfloat16" });
 
 /** Matrices, vectors, a scalar, tensors without rows and without columns, one larger than a block of 64 KiB. */
 export const SHAPES: Readonly<Record<string, readonly number[]>> = {

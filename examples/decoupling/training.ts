@@ -1,6 +1,6 @@
 import { Adam, AdamW } from "fused-adam";
 import { constant, linear } from "fused-adam/schedules";
-import { createRng, permutation, type Rng } from "../shared/rng.js";
+import { createRng, normal, permutation } from "../shared/rng.js";
 import type { Evaluation, Network } from "./network.js";
 import type { RuleName } from "./rules.js";
 import type { Split, Task } from "./task.js";
@@ -83,11 +83,4 @@ export class Training {
 /** A seed for each of many sequences of one seed. */
 function mix(seed: number, sequence: number): number {
   return Math.imul(seed, 0x9e3779b1) ^ Math.imul(sequence + 1, 0x85ebca6b);
-}
-
-/** Mean 0, variance 1, normal but for the far tails: twelve uniform numbers less six. Additions alone, so the same in every engine. */
-function normal(rng: Rng): number {
-  let sum = -6;
-  for (let i = 0; i < 12; i++) sum += rng();
-  return sum;
 }

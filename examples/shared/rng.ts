@@ -23,3 +23,10 @@ export function permutation(length: number, rng: Rng): Uint32Array {
   }
   return order;
 }
+
+/** Mean 0, variance 1, normal but for the far tails: twelve uniform numbers less six. Additions alone, so the same in every engine. */
+export function normal(rng: Rng): number {
+  let sum = -6;
+  for (let i = 0; i < 12; i++) sum += rng();
+  return sum;
+}

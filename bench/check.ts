@@ -1,5 +1,5 @@
 import { type ReferenceOptions, type ReferenceState, referenceStep } from "../test/reference.js";
-import { HYPER, startValues } from "./data.js";
+import { HYPER, type Start, startValues } from "./data.js";
 
 export const REGIONS = ["param", "expAvg", "expAvgSq"] as const;
 export type RegionName = (typeof REGIONS)[number];
@@ -12,6 +12,8 @@ export interface Expectation {
   readonly steps: number;
   /** Where it differs from the bench's AdamW. */
   readonly options?: Partial<ReferenceOptions>;
+  /** One period of what it started from, where that is not the bench's. */
+  readonly start?: Start;
   /** clip / gradScale. */
   readonly factor?: number;
   /**
@@ -48,8 +50,11 @@ export async function check(
   }
 }
 
-function expectedAfter(length: number, { steps, options, factor }: Expectation): ReferenceState {
-  const { param, grad } = startValues(length);
+function expectedAfter(
+  length: number,
+  { steps, options, start = startValues(length), factor }: Expectation,
+): ReferenceState {
+  const [param, grad] = [start.param.slice(), start.grad];
   const zeros = () => new Float32Array(param.length);
   const state = { param, grad, expAvg: zeros(), expAvgSq: zeros(), maxExpAvgSq: zeros(), step: 0 };
   const defaults = { mode: "adamw", ...HYPER, amsgrad: false, maximize: false, biasCorrection: true } as const;

@@ -26,7 +26,7 @@ export function startValues(length = PERIOD): Start {
 }
 
 /** Fills `target` with `values` over and over. */
-export function repeat(target: Float32Array, values: Float32Array): void {
+export function repeat<T extends Float32Array | Uint16Array>(target: T, values: T): void {
   for (let at = 0; at < target.length; at += values.length) {
     target.set(values.subarray(0, Math.min(values.length, target.length - at)), at);
   }

@@ -7,18 +7,20 @@ import { sizeName } from "./effort.js";
 import { LOOP } from "./entrants/loop.js";
 import { NATIVE } from "./entrants/native.js";
 import { FUSED, FUSED_2 } from "./entrants/package.js";
+import { HALF } from "./half.js";
 import { formatSpread, short } from "./measure.js";
 import type { Results, Row, Timing } from "./report.js";
 import { STEP } from "./step.js";
 import { PATTERNS } from "./threads.js";
 
 /** The pages that figures are written into. Other pages link to these. */
-export const PAGES = ["README.md", "docs/benchmarks.md", "bench/NOTES.md"];
+export const PAGES = ["README.md", "docs/benchmarks.md", "docs/precision.md", "bench/NOTES.md"];
 
 /** Sections that have a region of their own, by their titles; `others` has the rest. */
 const OWN = {
   clipped: [CLIPPED],
   threads: Object.keys(PATTERNS),
+  half: [HALF],
   subnormals: ["flush of subnormals", "2,000 steps"],
   tfjs: ["tfjs"],
   jax: ["AdamW in jax-js"],

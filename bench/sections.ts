@@ -1,6 +1,7 @@
 import { clippedStep } from "./clipped.js";
 import type { Effort } from "./effort.js";
 import { gpuSteps } from "./gpu.js";
+import { halfWidth } from "./half.js";
 import { insideJax } from "./jax.js";
 import { largeModels } from "./large.js";
 import type { Report } from "./report.js";
@@ -15,6 +16,7 @@ export const SECTIONS: Readonly<Record<string, (report: Report, effort: Effort) 
   step: stepSpeed,
   large: largeModels,
   threads: threadsInLoops,
+  half: halfWidth,
   clipped: clippedStep,
   small: smallStep,
   tensors: manyTensors,

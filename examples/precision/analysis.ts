@@ -26,7 +26,12 @@ export function final(runs: readonly Run[], task: TaskName, contender: Contender
 }
 
 /** A contender's final loss less float32's, seed by seed. */
-export function difference(runs: readonly Run[], task: TaskName, contender: ContenderName, loss: keyof Losses): Summary {
+export function difference(
+  runs: readonly Run[],
+  task: TaskName,
+  contender: ContenderName,
+  loss: keyof Losses,
+): Summary {
   const baseline = of(runs, task, BASELINE);
   return summary(
     of(runs, task, contender).map(({ outcome, job }) => {

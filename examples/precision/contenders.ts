@@ -1,4 +1,4 @@
-import { AdamW, type AdamOptions, type ParamPointers } from "fused-adam";
+import { type AdamOptions, AdamW, type ParamPointers } from "fused-adam";
 import { nearest, roundToNearest } from "./bfloat16.js";
 import type { Tensors } from "./task.js";
 

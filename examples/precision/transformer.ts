@@ -85,7 +85,8 @@ export class Transformer {
     const [x0, x1, x2] = this.#x;
     for (let t = 0; t < length; t++) {
       const row = text[at + t]! * width;
-      for (let i = 0; i < width; i++) x0[t * width + i] = params.embedding![row + i]! + params.position![t * width + i]!;
+      for (let i = 0; i < width; i++)
+        x0[t * width + i] = params.embedding![row + i]! + params.position![t * width + i]!;
     }
     this.#normalize(0);
     multiply(this.#q, this.#normed[0], params.query!, length, width, width);
@@ -132,7 +133,11 @@ export class Transformer {
 
     multiplyBack(this.#dMixed, grads.output!, this.#dx, this.#mixed, params.output!, length, width, width);
     this.#attendBack();
-    for (const [d, name] of [[this.#dq, "query"], [this.#dk, "key"], [this.#dv, "value"]] as const) {
+    for (const [d, name] of [
+      [this.#dq, "query"],
+      [this.#dk, "key"],
+      [this.#dv, "value"],
+    ] as const) {
       multiplyBack(this.#dNormed, grads[name]!, d, this.#normed[0], params[name]!, length, width, width);
       this.#normalizeBack(0);
     }
@@ -198,7 +203,14 @@ export class Transformer {
   /** Gradients of queries, keys and values from those of `#mixed`. */
   #attendBack(): void {
     const { length, width, heads } = this.#size;
-    const [q, k, v, weights, dMixed, dWeights] = [this.#q, this.#k, this.#v, this.#weights, this.#dMixed, this.#dWeights];
+    const [q, k, v, weights, dMixed, dWeights] = [
+      this.#q,
+      this.#k,
+      this.#v,
+      this.#weights,
+      this.#dMixed,
+      this.#dWeights,
+    ];
     const [dq, dk, dv] = [this.#dq, this.#dk, this.#dv];
     const own = width / heads;
     for (const d of [dq, dk, dv]) d.fill(0);

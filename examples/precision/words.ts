@@ -8,6 +8,8 @@ const TURN = LETTERS;
 const WORD = 5;
 const STRIDE = 2 * WORD + 1;
 const COUNTS = { train: 2000, heldOut: 500 };
+/** Words of each part that a loss is the mean of. */
+const EVALUATED = 500;
 const BATCH = 8;
 
 const SIZE: Size = { tokens: LETTERS + 1, length: STRIDE - 1, from: WORD, width: 32, heads: 2, hidden: 64 };
@@ -49,7 +51,7 @@ export function words(): Task {
             for (let i = from; i < from + count; i++) sum += model.forward(params, text, i * STRIDE);
             return sum / count;
           };
-          return { train: mean(0, COUNTS.heldOut), heldOut: mean(COUNTS.train, COUNTS.heldOut) };
+          return { train: mean(0, EVALUATED), heldOut: mean(COUNTS.train, EVALUATED) };
         },
       };
     },

@@ -62,6 +62,7 @@ const COMMANDS: Record<string, string> = {
   "npm run demo:disco": "builds and installs; test/project/disco.test.ts runs the example",
   "npm run demo:zero1": "builds and installs; test/project/zero1.test.ts runs the example",
   "npm run demo:decoupling": "trains for minutes; test/project/decoupling runs it on a smaller grid",
+  "npm run demo:precision": "trains for minutes; test/project/precision.test.ts runs a short version",
   "npm run demo:web": "serves until it is stopped; test/web builds the page and uses it",
   "npm run docs": "is part of `npm run check`",
   "npm run pack:check": "is part of `npm run check`",

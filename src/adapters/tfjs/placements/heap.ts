@@ -102,7 +102,7 @@ export class HeapPlacement implements Placement, Transfer {
     try {
       let grad = heap.address(stand);
       const source = (slot: Slot) => {
-        const { maxExpAvgSq, ...at } = this.#pointers(slot, grad);
+        const { maxExpAvgSq, copy: _, ...at } = this.#pointers(slot, grad);
         const { size } = slot.variable!;
         grad += FLOAT32.bytes * size;
         return { length: size, ...at, maxExpAvgSq: maxExpAvgSq === NONE ? undefined : maxExpAvgSq };

@@ -14,6 +14,7 @@ import {
   type TensorEntry,
   type TensorSpec,
 } from "./checkpoint/safetensors.js";
+import { checkText } from "./checkpoint/text.js";
 import { checkFloat32Array, checkUint8Array } from "./checks/arrays.js";
 import { typedArrayName } from "./checks/builtins.js";
 import { fail, failType, show } from "./checks/errors.js";
@@ -134,11 +135,11 @@ interface Part extends TensorSpec {
 }
 
 /**
- * A safetensors file. Larger elements come first, so that all are aligned, as some readers need it; otherwise the order is that of
- * `tensors`.
+ * A safetensors file. Larger elements come first, so that all are aligned, as in files of the format's own writer; otherwise the order
+ * is that of `tensors`.
  *
  * @throws TypeError for a wrong type; RangeError `ERR_SHAPE_MISMATCH` for values that do not fill their shape, `ERR_CHECKPOINT` for an
- * element type that the format does not have, `ERR_DUPLICATE_NAME` for the name `__metadata__`, `ERR_OUT_OF_MEMORY`; Error `ERR_HOST` without
+ * element type that the format does not have, `ERR_OUT_OF_RANGE` for half of a surrogate pair, `ERR_DUPLICATE_NAME` for the name `__metadata__`, `ERR_OUT_OF_MEMORY`; Error `ERR_HOST` without
  * `TextEncoder`
  * @example
  * import { writeSafetensors } from "fused-adam/safetensors";
@@ -171,13 +172,18 @@ export function writeSafetensors(content: SafetensorsContent): Bytes {
 
 function checkMetadata(value: unknown): Map<string, string> {
   const entries = Object.entries(checkRecord("metadata", value, "an object of strings") as Record<string, unknown>);
-  for (const [key, text] of entries) if (typeof text !== "string") failType(`metadata.${key}`, "a string", text);
+  for (const [key, text] of entries) {
+    if (typeof text !== "string") failType(`metadata.${key}`, "a string", text);
+    checkText("metadata", key);
+    checkText(`metadata.${key}`, text);
+  }
   return new Map(entries as [string, string][]);
 }
 
 const SOURCE = "a Float32Array, { shape, data }, or { dtype, shape, bytes }";
 
 function checkSource(name: string, source: unknown): Part {
+  checkText("tensors", name);
   if (typedArrayName(source) !== undefined) {
     const data = checkFloat32Array(name, source, SOURCE);
     return float32(name, [data.length], data);

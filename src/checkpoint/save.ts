@@ -1,6 +1,6 @@
 import { checkFinite, checkFloat32Array } from "../checks/arrays.js";
 import { CHECKPOINT_DEFAULTS, type CheckpointSettings, type UserTensor } from "../checks/defaults.js";
-import { fail, failMismatch, failRange, failType, show, showShape } from "../checks/errors.js";
+import { fail, failMismatch, failType, show, showShape } from "../checks/errors.js";
 import type { Bytes } from "../checks/libraries.js";
 import type { KernelKind } from "../checks/types.js";
 import { type Checks, checkBoolean, checkRecord, isRecord, optionsReader } from "../checks/values.js";
@@ -15,7 +15,7 @@ import type { Tensor } from "../optimizer/tensor.js";
 import { allocate } from "./allocate.js";
 import { DIGITS_AT, hashAround, isReserved, writeMetadata } from "./format.js";
 import { serializeHeader, type TensorSpec } from "./safetensors.js";
-import { encodeUtf8 } from "./text.js";
+import { checkText, encodeUtf8 } from "./text.js";
 
 /** Runs with an optimizer's groups, and keeps other calls out meanwhile. @throws TypeError for what is no optimizer of this version of the package */
 export function exclusively<T>(optimizer: Optimizer, run: (groups: readonly Group[], whole: Wholeness) => T): T {
@@ -48,11 +48,6 @@ function checkTensors(label: string, value: unknown): UserTensor[] {
     }
     return { name, shape, data };
   });
-}
-
-/** Half of a pair of surrogates cannot be written as UTF-8, and Python's readers refuse it. */
-function checkText(label: string, text: string): void {
-  if (/\p{Surrogate}/u.test(text)) failRange(label, "text without half of a surrogate pair", text);
 }
 
 /** A region that becomes a tensor of the file. */

@@ -1,4 +1,4 @@
-import { fail } from "../checks/errors.js";
+import { fail, failRange } from "../checks/errors.js";
 
 /** What checkpoints need of a host, and most have. Asked for when it is used: imports work everywhere. */
 type Coder = "TextDecoder" | "TextEncoder";
@@ -21,4 +21,9 @@ export function encodeUtf8(text: string): Uint8Array {
 /** @throws TypeError for bytes that are not UTF-8 */
 export function decodeUtf8(bytes: Uint8Array): string {
   return new (coder("TextDecoder"))("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+}
+
+/** Half of a pair of surrogates cannot be written as UTF-8, and Python's readers refuse it. */
+export function checkText(label: string, text: string): void {
+  if (/\p{Surrogate}/u.test(text)) failRange(label, "text without half of a surrogate pair", text);
 }

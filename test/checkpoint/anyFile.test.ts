@@ -168,6 +168,10 @@ describe("writeSafetensors", () => {
       [f32("4", four), typeError("w.shape")],
       [f32([4], detach(new Float32Array(4))), typeError("w.data", "ERR_DETACHED_BUFFER")],
       [{ tensors: { __metadata__: four } }, rangeError("__metadata__", "ERR_DUPLICATE_NAME")],
+      // Not to be had in UTF-8; Python refuses such files.
+      [{ tensors: { "\ud800": four } }, rangeError("tensors")],
+      [{ tensors: {}, metadata: { a: "\udfff" } }, rangeError("metadata.a")],
+      [{ tensors: {}, metadata: { "\ud800": "" } }, rangeError("metadata")],
       [revoked(), typeError("content")],
     ];
     for (const [content, expected] of cases) {

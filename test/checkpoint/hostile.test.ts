@@ -461,3 +461,32 @@ test("a file with tens of thousands of tensors loads in a moment", unless(inV8On
   loadCheckpoint(optimizer, encodeCheckpoint(optimizer, { params: true }));
   expect(performance.now() - start).toBeLessThan(10_000);
 });
+
+test("names from a file are escaped in messages: no control character, no change of direction", () => {
+  const name = "a\u001b[2J\u009b\u007f\u202e\u2066\u200bb";
+  const shapes: ((header: LooseHeader) => void)[] = [
+    (h) => {
+      h[name] = h.w;
+    },
+    (h) => {
+      h.w[name] = 0;
+    },
+    (h) => {
+      h.w.dtype = name;
+    },
+    (h) => {
+      h.__metadata__[name] = "";
+    },
+    (h) => {
+      h.__metadata__.kernel = name;
+    },
+    (h) => {
+      h.__metadata__.steps = h.__metadata__.steps.replace('"w"', JSON.stringify(name));
+    },
+    (h) => {
+      h.__metadata__.param_groups = h.__metadata__.param_groups.replace('"w"', JSON.stringify(name));
+    },
+  ];
+  for (const edit of shapes) expect(errorOf(edited(stepped(tiny()), edit)).message).toMatch(/^[ -~é…]+$/);
+  expect(errorOf(fileOf(`{"w":${name}`)).message).toMatch(/^[ -~…]+$/);
+});

@@ -3,6 +3,7 @@ import { expect, it, vi } from "vitest";
 import { UPDATE_ROWS } from "../../src/kernels/table.js";
 import { fileUnless, ranInVitest } from "../support/host.js";
 import { Model } from "../support/model.js";
+import { HALF_DIGEST, halfReference } from "./halfRun.js";
 import { DIGESTS, digestOf, GROUPS, longRun, MODES, takeSteps } from "./longRun.js";
 
 fileUnless(ranInVitest("runs nothing of the package"));
@@ -32,6 +33,10 @@ it.each(Object.keys(MODES) as (keyof typeof MODES)[])(
     expect(norms.filter((norm) => norm > 0).length).toBeGreaterThan(3000);
   },
 );
+
+it("numbers of 16 bits: the steps of the reference have the digest", async () => {
+  expect(await digestOf(halfReference())).toBe(HALF_DIGEST);
+});
 
 it("the run calls every kernel there is", async () => {
   const { Instance } = WebAssembly;

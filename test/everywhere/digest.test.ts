@@ -1,6 +1,7 @@
 /** 10,000 steps leave the same bits in every engine, on every thread and any number of them, SIMD or TypeScript. */
 import { describe, expect, it } from "vitest";
 import { HOST } from "../support/host.js";
+import { HALF_DIGEST, halfRun } from "./halfRun.js";
 import { DIGESTS, digestOf, longRun, MODES } from "./longRun.js";
 
 const modes = Object.keys(MODES) as (keyof typeof MODES)[];
@@ -33,6 +34,17 @@ describe.each(modes)("%s: SHA-256 of norms, parameters and moments after 10,000 
       if (why !== undefined) skip(why);
       const module = kernel === "simd" ? HOST.module : undefined;
       expect(await digestOf(await longRun(mode, { kernel, threads, module }, how))).toBe(DIGESTS[mode]);
+    });
+  }
+});
+
+describe("numbers of 16 bits: SHA-256 of parameters, moments and copies after 100 steps", () => {
+  for (const way of WAYS) {
+    const { kernel, threads, how } = way;
+    it(`${kernel}, ${threads} threads, ${how}`, async ({ skip }) => {
+      const why = whyNot(way) ?? (kernel === "simd" && HOST.module !== undefined && "has a module for float32 alone");
+      if (why) skip(why);
+      expect(await digestOf(await halfRun({ kernel, threads }, how))).toBe(HALF_DIGEST);
     });
   }
 });

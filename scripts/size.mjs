@@ -10,7 +10,7 @@ const GPU = "./gpu/web*";
 /** A row for every entry point; with the core where it is used together with it. */
 const BUDGETS = [
   { entries: ["."], without: [LOADER], kilobytes: 17.7 },
-  { entries: ["."], kilobytes: 19.4 },
+  { entries: ["."], kilobytes: 19.5 },
   { entries: ["./schedules"], kilobytes: 3 },
   { entries: [".", "./checkpoint"], without: [LOADER], kilobytes: 24.8 },
   { entries: ["./safetensors"], without: [LOADER], kilobytes: 5.2 },

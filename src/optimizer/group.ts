@@ -2,7 +2,7 @@ import { bare } from "../checks/builtins.js";
 import type { Hyper } from "../checks/defaults.js";
 import { fail } from "../checks/errors.js";
 import { CHECKS, FIXED_KEYS, GROUP_OPTIONS } from "../checks/hyper.js";
-import type { LiveGroup } from "../checks/types.js";
+import type { LiveGroup, Schedule } from "../checks/types.js";
 import { checkNonNegative } from "../checks/values.js";
 import type { GroupSpec } from "../memory/params.js";
 import { type Moment, momentsOf, type Pointers, type Region } from "../memory/regions.js";
@@ -23,8 +23,12 @@ export class Group {
   readonly regions: readonly Region[];
   /** Those of them that are the optimizer's state. */
   readonly moments: readonly Moment[];
-  /** The values last used, or loaded; none before the first step. */
-  used: { [K in Scheduled]?: number } = {};
+  /** Of the step that is under way. Plain fields, because they are written in every step. */
+  nextLr = Number.NaN;
+  nextWeightDecay = Number.NaN;
+  /** What was last used, or loaded; NaN before the first step. */
+  lastLr = Number.NaN;
+  lastWeightDecay = Number.NaN;
   readonly #space: Space;
 
   /**
@@ -85,10 +89,11 @@ export class Group {
 
   /** What a state dict has: with a schedule, the value last used. */
   current(key: Scheduled): number {
-    const used = this.used[key];
-    return used !== undefined && typeof this.hyper[key] === "function"
-      ? used
-      : valueAt(this.hyper, key, Math.max(1, this.largestStep()));
+    const value = this.hyper[key];
+    const last = key === "lr" ? this.lastLr : this.lastWeightDecay;
+    return Number.isNaN(last) || typeof value === "number"
+      ? valueAt(value, key, Math.max(1, this.largestStep()))
+      : last;
   }
 
   largestStep(): number {
@@ -102,8 +107,7 @@ export class Group {
 type Scheduled = "lr" | "weightDecay";
 
 /** The value at step t: the number, or the schedule's, checked. */
-export function valueAt(hyper: Hyper, key: Scheduled, step: number): number {
-  const value = hyper[key];
+export function valueAt(value: number | Schedule, key: Scheduled, step: number): number {
   return typeof value === "number" ? value : checkNonNegative(`${key}(${step})`, value(step));
 }
 

@@ -228,6 +228,7 @@ function checkGroup(
     const keeps = (key: keyof Hyper) => keepOptions || typeof group.hyper[key] === "function";
     for (const key of ADAM_KEYS) if (!keeps(key)) Object.assign(group.hyper, { [key]: hyper[key] });
     // What is the optimizer's own was not used last, as far as is known.
-    group.used = keepOptions ? {} : { lr, weightDecay };
+    group.lastLr = keepOptions ? Number.NaN : lr;
+    group.lastWeightDecay = keepOptions ? Number.NaN : weightDecay;
   };
 }

@@ -25,9 +25,6 @@ import type { Tensor } from "./tensor.js";
 export interface Step {
   readonly groups: readonly Group[];
   readonly settings: StepSettings;
-  /** The learning rate and the weight decay of each group, unless all of its parameters are skipped. */
-  readonly lrs: readonly number[];
-  readonly weightDecays: readonly number[];
   /** The largest step count of any parameter, after the step. */
   readonly count: number;
 }
@@ -35,8 +32,6 @@ export interface Step {
 /** @throws Error `ERR_STEP_LIMIT`; TypeError, RangeError for a value of a schedule; whatever a schedule throws */
 export function plan(groups: readonly Group[], settings: StepSettings): Step {
   const { skip } = settings;
-  const lrs = new Array<number>(groups.length);
-  const weightDecays = new Array<number>(groups.length);
   let count = 0;
   for (let i = 0; i < groups.length; i++) {
     const group = groups[i]!;
@@ -49,12 +44,12 @@ export function plan(groups: readonly Group[], settings: StepSettings): Step {
     }
     if (after > Number.MAX_SAFE_INTEGER) fail(Error, "ERR_STEP_LIMIT", "step", "a count up to 2^53 - 1", "one more");
     if (active) {
-      lrs[i] = valueAt(group.hyper, "lr", after);
-      weightDecays[i] = valueAt(group.hyper, "weightDecay", after);
+      group.nextLr = valueAt(group.hyper.lr, "lr", after);
+      group.nextWeightDecay = valueAt(group.hyper.weightDecay, "weightDecay", after);
     }
     count = Math.max(count, after);
   }
-  return { groups, settings, lrs, weightDecays, count };
+  return { groups, settings, count };
 }
 
 /** Whether the norm of the gradients decides anything. */
@@ -93,24 +88,15 @@ export function factorOf({ clipNorm, gradScale }: StepSettings, norm: number | u
   return clips ? clipNorm / norm / gradScale : 1 / gradScale;
 }
 
-export function writeUpdate(program: Program, { groups, settings, lrs, weightDecays }: Step, factor: number): void {
-  for (let i = 0; i < groups.length; i++) {
-    writeGroup(program, groups[i]!, settings, lrs[i]!, weightDecays[i]!, factor);
-  }
+export function writeUpdate(program: Program, { groups, settings }: Step, factor: number): void {
+  for (let i = 0; i < groups.length; i++) writeGroup(program, groups[i]!, settings, factor);
 }
 
 /** Of the update that is being written. */
 const constants = new Float32Array(CONSTANT_COUNT);
 
-function writeGroup(
-  program: Program,
-  group: Group,
-  { skip, zeroGrad }: StepSettings,
-  lr: number,
-  weightDecay: number,
-  factor: number,
-): void {
-  const { hyper, tensors } = group;
+function writeGroup(program: Program, group: Group, { skip, zeroGrad }: StepSettings, factor: number): void {
+  const { hyper, tensors, nextLr: lr, nextWeightDecay: weightDecay } = group;
   const coupled = group.coupled && weightDecay !== 0;
   const signed = hyper.maximize ? -factor : factor;
   const gradient = zeroGrad ? "zeroing" : Math.fround(signed) === 1 ? "plain" : "scaled";
@@ -137,16 +123,20 @@ function continues(tensor: Tensor, step: number, skip: StepSettings["skip"]): bo
 }
 
 /** Counts a step whose update has run. */
-export function commit({ groups, settings, lrs, weightDecays, count }: Step, norm: number | undefined): StepResult {
+export function commit({ groups, settings, count }: Step, norm: number | undefined): StepResult {
   const { skip, zeroGrad } = settings;
   for (let i = 0; i < groups.length; i++) {
     const group = groups[i]!;
+    let active = false;
     for (const tensor of group.tensors) {
       if (!skip?.has(tensor.name)) {
         tensor.step++;
-        group.used.lr = lrs[i]!;
-        group.used.weightDecay = weightDecays[i]!;
+        active = true;
       } else if (zeroGrad) tensor.array("grad")!.fill(0);
+    }
+    if (active) {
+      group.lastLr = group.nextLr;
+      group.lastWeightDecay = group.nextWeightDecay;
     }
   }
   return norm === undefined ? { step: count, skipped: false } : { step: count, skipped: false, gradNorm: norm };

@@ -55,9 +55,9 @@ export function stepOnDevice(
 
   const step = checkCount("state.count", readCount(count)) + 1;
   const { hyper } = settings;
-  const lr = valueAt(hyper, "lr", step);
+  const lr = valueAt(hyper.lr, "lr", step);
   // A row for leaves that decay, and one for those that do not.
-  const rows = [valueAt(hyper, "weightDecay", step), 0].map((weightDecay) => {
+  const rows = [valueAt(hyper.weightDecay, "weightDecay", step), 0].map((weightDecay) => {
     const row = new Float32Array(CONSTANTS.length);
     stepConstants(row, hyper, settings.variant.coupled, lr, weightDecay, step, hyper.maximize ? -1 : 1);
     return [...row];

@@ -50,7 +50,7 @@ export function writeConfig(
   const { hyper, step, ownRules } = settings;
   const [beta1, beta2] = hyper.betas;
   const last = slots.reduce((largest, slot) => Math.max(largest, slot.step), 1);
-  const weightDecay = valueAt(hyper, "weightDecay", last);
+  const weightDecay = valueAt(hyper.weightDecay, "weightDecay", last);
   const values: Record<string, unknown> = { ...hyper, ...step, lr: learningRate, weightDecay };
   const named = Object.entries(NAMES).map(([name, key]) => [name, values[key]]);
   const told = ownRules || slots.some((slot) => slot.step !== iterations);

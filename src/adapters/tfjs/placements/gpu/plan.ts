@@ -59,7 +59,7 @@ export function planOf(
     const ratesAt = (step: number) => {
       const known = rates.get(step);
       if (known !== undefined) return known;
-      const asked = { lr: valueAt(hyper, "lr", step), weightDecay: valueAt(hyper, "weightDecay", step) };
+      const asked = { lr: valueAt(hyper.lr, "lr", step), weightDecay: valueAt(hyper.weightDecay, "weightDecay", step) };
       rates.set(step, asked);
       return asked;
     };

@@ -53,3 +53,29 @@ it("preload refuses what createSync would refuse", async () => {
     expectError(await caught(() => preload(options as never)), error);
   }
 });
+
+it("in a page, createSync and addParamGroup of 16-bit numbers are Errors that name preload, until it has loaded their kernels", () => {
+  const script = `
+    const { AdamW, preload } = await import(${JSON.stringify(new URL("../../dist/esm/index.js", import.meta.url).href)});
+    const attempt = (call) => {
+      try {
+        return call().kernel ?? "added";
+      } catch ({ code, message }) {
+        return code + " " + message;
+      }
+    };
+    const plain = AdamW.createSync([new Float32Array(2)], { kernel: process.argv[1] });
+    const attempts = () => [
+      attempt(() => AdamW.createSync([new Float32Array(2)], { moments: "bfloat16", kernel: process.argv[1] })),
+      attempt(() => (plain.addParamGroup({ params: { w: new Float32Array(2) }, grads: "float16" }), plain)),
+    ];
+    const before = attempts();
+    await preload({ copies: "float16", kernel: process.argv[1] });
+    console.log(JSON.stringify([...before, ...attempts(), plain.names]));`;
+  for (const kernel of ["simd", "scalar"]) {
+    const args = ["--input-type=module", "--eval", script, kernel];
+    const results = JSON.parse(execFileSync(process.execPath, args, { cwd: root, encoding: "utf8" }));
+    const missing = expect.stringMatching(/^ERR_KERNEL_UNAVAILABLE .*preload\(\{ moments, grads, copies \}\)/);
+    expect(results, kernel).toEqual([missing, missing, kernel, kernel, ["0", "w"]]);
+  }
+});

@@ -178,10 +178,13 @@ export interface LiveGroup {
   maximize: boolean;
   /** Whether the moments are divided by 1 − β^t. */
   biasCorrection: boolean;
-  /** Fixed when the group was made, as the rest. */
+  /** Whether the largest v so far divides. Fixed when the group was made, as the rest. */
   readonly amsgrad: boolean;
+  /** How moments are stored. */
   readonly moments: "float32" | "bfloat16";
+  /** How gradients are stored. */
   readonly grads: "float32" | "float16" | "bfloat16";
+  /** How copies of the parameters are stored; undefined: there are none. */
   readonly copies: "float16" | "bfloat16" | undefined;
 }
 

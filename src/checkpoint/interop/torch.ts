@@ -17,7 +17,13 @@ import { MOMENT_KEYS, momentsOf } from "../../memory/regions.js";
 import { positionsOf, wholeState } from "./names.js";
 
 /** A number, or one in an array or a tensor `{ data }` of one element. */
-export type TorchNumber = number | ArrayLike<number | bigint> | { readonly data: ArrayLike<number | bigint> };
+export type TorchNumber =
+  | number
+  | ArrayLike<number | bigint>
+  | {
+      /** The tensor's element. */
+      readonly data: ArrayLike<number | bigint>;
+    };
 
 /** One parameter's state as `torch.optim.Adam` and `torch.optim.AdamW` keep it, tensors flat and row-major. */
 export interface TorchState {

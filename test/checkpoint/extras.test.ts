@@ -166,6 +166,14 @@ describe("hostile files", () => {
     "a tensor that is listed twice": [put({ tensors: '["t","t"]' }), "ERR_STATE_MISMATCH"],
     "a parameter that is listed": [put({ tensors: '["t","w"]' }), "ERR_STATE_MISMATCH"],
     "a moment that is listed": [put({ tensors: '["t","w.exp_avg"]' }), "ERR_STATE_MISMATCH"],
+    "a moment that a parameter could have": [
+      (h) => {
+        h["w.max_exp_avg_sq"] = h.t;
+        delete h.t;
+        h.__metadata__.tensors = '["w.max_exp_avg_sq"]';
+      },
+      "ERR_STATE_MISMATCH",
+    ],
     "a tensor of another type": [(h) => Object.assign(h.t, { dtype: "I64", shape: [1] }), "ERR_STATE_MISMATCH"],
     "a list that is no list": [put({ tensors: "{}" }), "ERR_CHECKPOINT"],
     "a list that goes on": [put({ tensors: '["t"] 1' }), "ERR_CHECKPOINT"],

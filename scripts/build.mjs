@@ -2,17 +2,7 @@
 // each entry point. With `--generate` only as far as src/ itself needs it, and kernels only if their sources have changed. With
 // `--debug` only build/wasm/debug.*, which docs/kernels.md says how to step through.
 import { execFileSync } from "node:child_process";
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { buildSync } from "esbuild";
 import { bundleForPages } from "./browser.mjs";

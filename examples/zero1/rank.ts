@@ -51,8 +51,12 @@ for (let epoch = Number(from); epoch < Number(to); epoch++) {
     for (const name of NAMES) sums[name].fill(0);
     const [first, end] = rowsOf(PARTS);
     for (const indices of parts.slice(first, end)) addGradient(params, sums, train, indices, kind);
-    for (const name of NAMES) reduceScatter(sums[name], optimizer.grad(name), SHAPES[name][0]);
-    const gradNorm = Math.sqrt(sumInOrder(optimizer.sumOfSquares({ gradScale })));
+    for (const name of NAMES) {
+      const [rows] = SHAPES[name];
+      reduceScatter(sums[name], optimizer.grad(name), rows);
+    }
+    const squares = optimizer.sumOfSquares({ gradScale });
+    const gradNorm = Math.sqrt(sumInOrder(squares));
     optimizer.step({ clipNorm: 1, gradScale, gradNorm });
     gather();
   }

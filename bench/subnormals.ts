@@ -1,4 +1,4 @@
-import { ADDRESS_COUNT, CONSTANT_COUNT, callUpdate, INTEGER_COUNT, writeUpdate } from "../src/generated/call.js";
+import { ADDRESS_COUNT, CONSTANT_COUNT, callUpdate, writeUpdate } from "../src/generated/call.js";
 import { FLUSH_EVERY, rowOf } from "../src/kernels/table.js";
 import { compileSync, kernelsOver } from "../src/kernels/wasm.js";
 import { NONE } from "../src/memory/regions.js";
@@ -22,7 +22,7 @@ function partsOf(model: Model): Parts {
   const update = kernels.update[rowOf("decoupled", false, "plain")]!;
   const { length } = model.views.param;
   const addresses = { ...addressesOf(model), maxExpAvgSq: NONE };
-  const words = new Uint32Array(ADDRESS_COUNT + CONSTANT_COUNT + INTEGER_COUNT);
+  const words = new Uint32Array(ADDRESS_COUNT + CONSTANT_COUNT);
   const floats = new Float32Array(words.buffer);
   const constants = new Float32Array(CONSTANT_COUNT);
   let step = 0;
@@ -30,8 +30,8 @@ function partsOf(model: Model): Parts {
     steps() {
       for (let i = 0; i < FLUSH_EVERY; i++) {
         stepConstants(constants, OPTIONS, false, HYPER.lr, HYPER.weightDecay, ++step, 1);
-        writeUpdate(words, 0, addresses, floats, ADDRESS_COUNT, constants, NONE, 0, 0);
-        callUpdate(update, words, 0, 0, length, floats, ADDRESS_COUNT, 4, 4);
+        writeUpdate(words, 0, addresses, floats, ADDRESS_COUNT, constants);
+        callUpdate(update, words, 0, 0, length, floats, ADDRESS_COUNT);
       }
     },
     flush() {

@@ -153,25 +153,28 @@ export function callingCode({ ADDRESSES, REGIONS, CONSTANTS, INTEGERS }) {
   const bytes = { param: "4", grad: "gradBytes", moment: "momentBytes" };
   const address = (i) => `${at("words", "first", i)} + ${bytes[REGIONS[i].role]} * from`;
   const integer = (i) => at("words", "firstConstant", CONSTANTS.length + i);
-  const args = [
+  const args = (address) => [
     ...ADDRESSES.map((_, i) => address(i)),
     "length",
     ...CONSTANTS.map((_, i) => at("floats", "firstConstant", i)),
+  ];
+  const plain = args((i) => `${at("words", "first", i)} + 4 * from`);
+  const half = [
+    ...args(address),
     ...INTEGERS.map((name, i) => (name === "copy" ? `${integer(i)} + 2 * from` : integer(i))),
   ];
   const lines = [
     ...ADDRESSES.map((name, i) => `words[first + ${i}] = addresses.${name};`),
     ...CONSTANTS.map((_, i) => `floats[firstConstant + ${i}] = constants[${i}]!;`),
-    ...INTEGERS.map((name, i) => `words[firstConstant + ${CONSTANTS.length + i}] = ${name};`),
   ];
   const call = `export const ADDRESS_COUNT = ${ADDRESSES.length};
 export const CONSTANT_COUNT = ${CONSTANTS.length};
 export const INTEGER_COUNT = ${INTEGERS.length};
 
-/** Writes addresses into words from \`first\` on, constants into floats from \`firstConstant\` on, and integers into the words behind them. */
+/** Writes addresses into words from \`first\` on, constants into floats from \`firstConstant\` on. */
 export function writeUpdate(
   words: Uint32Array, first: number, addresses: { ${ADDRESSES.map((name) => `readonly ${name}: number`).join("; ")} },
-  floats: Float32Array, firstConstant: number, constants: Float32Array, ${INTEGERS.map((name) => `${name}: number`).join(", ")},
+  floats: Float32Array, firstConstant: number, constants: Float32Array,
 ): void {
 ${lines.map((line) => `  ${line}\n`).join("")}}
 
@@ -179,10 +182,19 @@ ${lines.map((line) => `  ${line}\n`).join("")}}
 export function callUpdate(
   update: (...args: number[]) => void,
   words: Uint32Array, first: number, from: number, length: number, floats: Float32Array, firstConstant: number,
+): void {
+  update(
+${plain.map((arg) => `    ${arg},\n`).join("")}  );
+}
+
+/** The same with the integers, which lie behind the constants, and elements of other sizes. */
+export function callHalf(
+  update: (...args: number[]) => void,
+  words: Uint32Array, first: number, from: number, length: number, floats: Float32Array, firstConstant: number,
   gradBytes: number, momentBytes: number,
 ): void {
   update(
-${args.map((arg) => `    ${arg},\n`).join("")}  );
+${half.map((arg) => `    ${arg},\n`).join("")}  );
 }
 `;
   return { addresses: positions(ADDRESSES), constants: positions(CONSTANTS), call };

@@ -1,6 +1,6 @@
 import * as ADDRESS from "../generated/addresses.js";
-import { ADDRESS_COUNT, CONSTANT_COUNT, callUpdate, INTEGER_COUNT } from "../generated/call.js";
-import { flushes, kindOf, rowIn, SUM_SQUARES } from "./op.js";
+import { ADDRESS_COUNT, CONSTANT_COUNT, callHalf, callUpdate, INTEGER_COUNT } from "../generated/call.js";
+import { flushes, hasIntegers, kindOf, rowIn, SUM_SQUARES } from "./op.js";
 import { gradFormatAt, type Kernels, momentFormatAt, NORM_BLOCK, rowAt } from "./table.js";
 
 /** Words of a call: its op, its length, its addresses, its constants, its integers. An even number, because sums of 8 bytes follow. */
@@ -8,7 +8,8 @@ export const FIRST_ADDRESS = 2;
 /** Of sums of squares, which have one address: where the first partial sum goes. */
 export const FIRST_SUM = FIRST_ADDRESS + 1;
 export const FIRST_CONSTANT = FIRST_ADDRESS + ADDRESS_COUNT;
-export const WORDS = 2 * Math.ceil((FIRST_CONSTANT + CONSTANT_COUNT + INTEGER_COUNT) / 2);
+export const FIRST_INTEGER = FIRST_CONSTANT + CONSTANT_COUNT;
+export const WORDS = 2 * Math.ceil((FIRST_INTEGER + INTEGER_COUNT) / 2);
 
 /**
  * The kernel calls of a step as numbers, in memory that threads can share:
@@ -86,14 +87,16 @@ export class Calls {
     const row = rowIn(op);
     const at = start + FIRST_ADDRESS;
     const length = end - from;
-    const moments = momentFormatAt(row);
-    const momentBytes = bytesOf(moments);
-    const gradBytes = bytesOf(gradFormatAt(row));
     const first = start + FIRST_CONSTANT;
-    callUpdate(kernels.update[row]!, words, at, from, length, this.floats, first, gradBytes, momentBytes);
+    const update = kernels.update[row]!;
+    if (hasIntegers(op)) {
+      const gradBytes = bytesOf(gradFormatAt(row));
+      callHalf(update, words, at, from, length, this.floats, first, gradBytes, bytesOf(momentFormatAt(row)));
+    } else callUpdate(update, words, at, from, length, this.floats, first);
     if (!flushes(op)) return;
+    const moments = momentFormatAt(row);
     const flush = kernels.flush[moments]!;
-    const offset = momentBytes * from;
+    const offset = bytesOf(moments) * from;
     flush(words[at + ADDRESS.expAvg]! + offset, length);
     flush(words[at + ADDRESS.expAvgSq]! + offset, length);
     if (rowAt(row).amsgrad) flush(words[at + ADDRESS.maxExpAvgSq]! + offset, length);

@@ -1,7 +1,7 @@
 import { writeUpdate } from "../generated/call.js";
 import type { Pointers } from "../memory/regions.js";
-import { Calls, FIRST_ADDRESS, FIRST_CONSTANT, FIRST_SUM, WORDS } from "./calls.js";
-import { FLUSH, SUM_SQUARES, UPDATE } from "./op.js";
+import { Calls, FIRST_ADDRESS, FIRST_CONSTANT, FIRST_INTEGER, FIRST_SUM, WORDS } from "./calls.js";
+import { FLUSH, SUM_SQUARES, UPDATE, WITH_INTEGERS } from "./op.js";
 import { type Kernels, NORM_BLOCK } from "./table.js";
 
 /** The calls of a step as they are written, and run by a thread alone. */
@@ -28,21 +28,17 @@ export class Program extends Calls {
    * Adds an update.
    *
    * @param constants a value for each of `CONSTANTS`; they are copied
-   * @param seed what moments of 16 bits are rounded with
-   * @param copies the index in `FORMATS` of the copies, 0 for none
    */
-  update(
-    row: number,
-    at: Pointers,
-    length: number,
-    flush: boolean,
-    constants: Float32Array,
-    seed = 0,
-    copies = 0,
-  ): void {
+  update(row: number, at: Pointers, length: number, flush: boolean, constants: Float32Array): void {
     const start = this.#call(flush ? UPDATE + FLUSH + row : UPDATE + row, length);
-    const first = start + FIRST_CONSTANT;
-    writeUpdate(this.words, start + FIRST_ADDRESS, at, this.floats, first, constants, at.copy, seed, copies);
+    writeUpdate(this.words, start + FIRST_ADDRESS, at, this.floats, start + FIRST_CONSTANT, constants);
+  }
+
+  /** Adds to the last update a value for each of `INTEGERS`. Where all is float32 it has none, because a call with fewer arguments takes less time. */
+  integers(values: readonly number[]): void {
+    const start = this.#end - WORDS;
+    this.words[start]! += WITH_INTEGERS;
+    this.words.set(values, start + FIRST_INTEGER);
   }
 
   /** Adds partial sums of squares, one for each `NORM_BLOCK` elements. @param format the index in `FORMATS` of the gradients */

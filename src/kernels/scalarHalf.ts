@@ -2,7 +2,7 @@ import { FORMATS, type Format } from "../checks/formats.js";
 import { toBfloat16 } from "../memory/bfloat16.js";
 import { FORMAT_ROWS, type FormatRow } from "./rows.js";
 import { scalarKernels } from "./scalar.js";
-import { type Kernels, UPDATE_ROWS, type UpdateKernel } from "./table.js";
+import { ADDRESSES, CONSTANTS, type Kernels, UPDATE_ROWS, type UpdateKernel } from "./table.js";
 
 /** Elements that are worked on at a time. */
 const BLOCK = 1024;
@@ -67,7 +67,7 @@ export function scalarHalfKernels(memory: Pick<WebAssembly.Memory, "buffer">): K
     const momentBytes = bytesOf(moments);
     return (...args) => {
       const [param, grad, expAvg, expAvgSq, maxExpAvgSq, length, ...constants] = args;
-      const [copies = 0, seed = 0, copyFormat = 0] = args.slice(-3);
+      const [copies = 0, seed = 0, copyFormat = 0] = args.slice(ADDRESSES.length + 1 + CONSTANTS.length);
       if (row < UPDATE_ROWS.length && copyFormat === 0) return base.update[row]!(...args);
       look();
       const regions = [expAvg, expAvgSq, maxExpAvgSq].slice(0, amsgrad ? 3 : 2);

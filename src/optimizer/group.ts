@@ -1,9 +1,11 @@
 import { bare } from "../checks/builtins.js";
 import type { Hyper } from "../checks/defaults.js";
 import { fail } from "../checks/errors.js";
+import { FORMATS } from "../checks/formats.js";
 import { CHECKS, FIXED_KEYS, GROUP_OPTIONS } from "../checks/hyper.js";
 import type { LiveGroup, Schedule } from "../checks/types.js";
 import { checkNonNegative } from "../checks/values.js";
+import { formatsOf, isHalf } from "../kernels/table.js";
 import type { GroupSpec } from "../memory/params.js";
 import { type Moment, momentsOf, type Pointers, type Region } from "../memory/regions.js";
 import { Tensor } from "./tensor.js";
@@ -23,6 +25,11 @@ export class Group {
   readonly regions: readonly Region[];
   /** Those of them that are the optimizer's state. */
   readonly moments: readonly Moment[];
+  /** Whether any of them has 16 bits. */
+  readonly isHalf: boolean;
+  /** What is added to the number of a kernel for them, and the index in `FORMATS` of the copies, 0 for none: asked for in every step. */
+  readonly formats: number;
+  readonly copies: number;
   /** Of the step that is under way. Plain fields, because they are written in every step. */
   nextLr = Number.NaN;
   nextWeightDecay = Number.NaN;
@@ -46,6 +53,9 @@ export class Group {
     this.hyper = { ...spec.hyper };
     this.regions = spec.regions;
     this.moments = momentsOf(this.hyper);
+    this.isHalf = isHalf(this.hyper);
+    this.formats = formatsOf(this.hyper);
+    this.copies = FORMATS.indexOf(this.hyper.copies ?? "float32");
     const tensors: Tensor[] = [];
     spec.params.forEach((param, i) => {
       tensors.push(new Tensor(space.memory, this.regions, param, pointers[i]!, tensors[i - 1]));

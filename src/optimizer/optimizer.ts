@@ -1,7 +1,6 @@
 import { checkTypedArray } from "../checks/arrays.js";
 import type { StepSettings } from "../checks/defaults.js";
 import { fail, failType, show, showNames } from "../checks/errors.js";
-import { FORMATS } from "../checks/formats.js";
 import type { Disposing, WasmMemory } from "../checks/libraries.js";
 import { readStep, readSum } from "../checks/stepOptions.js";
 import type {
@@ -478,10 +477,8 @@ for (const method of [Optimizer.prototype.param, Optimizer.prototype.grad]) Obje
 
 /** Writes the copies of parameters that have some. */
 function copyParams(kernels: Kernels, groups: readonly Group[]): void {
-  for (const { hyper, tensors } of groups) {
-    if (hyper.copies === undefined) continue;
-    const copy = kernels.copy[FORMATS.indexOf(hyper.copies)]!;
-    for (const { at, length } of tensors) copy(at.param, at.copy, length);
+  for (const { copies, tensors } of groups) {
+    if (copies > 0) for (const { at, length } of tensors) kernels.copy[copies]!(at.param, at.copy, length);
   }
 }
 

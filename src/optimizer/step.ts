@@ -16,7 +16,7 @@ import type { StepResult } from "../checks/types.js";
 import { CONSTANT_COUNT } from "../generated/call.js";
 import { halves } from "../kernels/modules.js";
 import type { Program } from "../kernels/program.js";
-import { FLUSH_EVERY, formatsOf, NORM_BLOCK, rowOf } from "../kernels/table.js";
+import { FLUSH_EVERY, NORM_BLOCK, rowOf } from "../kernels/table.js";
 import { type Group, valueAt } from "./group.js";
 import { keepsZeros, stepConstants } from "./stepConstants.js";
 import type { Tensor } from "./tensor.js";
@@ -100,8 +100,7 @@ function writeGroup(program: Program, group: Group, { skip, zeroGrad }: StepSett
   const coupled = group.coupled && weightDecay !== 0;
   const signed = hyper.maximize ? -factor : factor;
   const gradient = zeroGrad ? "zeroing" : Math.fround(signed) === 1 ? "plain" : "scaled";
-  const copies = hyper.copies === undefined ? 0 : FORMATS.indexOf(hyper.copies);
-  const row = rowOf(coupled ? "l2" : "decoupled", hyper.amsgrad, gradient) + formatsOf(hyper);
+  const row = rowOf(coupled ? "l2" : "decoupled", hyper.amsgrad, gradient) + group.formats;
 
   for (let next = 0; next < tensors.length; ) {
     const first = tensors[next++]!;
@@ -113,8 +112,8 @@ function writeGroup(program: Program, group: Group, { skip, zeroGrad }: StepSett
     let length = joins ? first.span : first.length;
     while (joins && next < tensors.length && continues(tensors[next]!, first.step, skip))
       length += tensors[next++]!.span;
-    const seed = hyper.moments === "float32" ? 0 : halves().seedOf(step);
-    program.update(row, first.at, length, step % FLUSH_EVERY === 0, constants, seed, copies);
+    program.update(row, first.at, length, step % FLUSH_EVERY === 0, constants);
+    if (group.isHalf) program.integers([first.at.copy, halves().seedOf(step), group.copies]);
   }
 }
 

@@ -89,7 +89,8 @@ export function exportsOf(
   sweep(${[...literals, ...names, ...integers].join(", ")});
 }\n`;
   });
-  const passes = Object.values(PASSES).map(({ name, file }) => {
+  const passes = Object.values(PASSES).map((name) => {
+    const file = name === PASSES.sumSquares ? "reduce" : name;
     const [result, parameters] = SIGNATURES[name];
     const exported = FORMATS.flatMap((word) => {
       const kernel = word === "float32" ? name : `${name}_${word}`;

@@ -1,8 +1,9 @@
 import { FORMATS, type Format } from "../checks/formats.js";
+import { ADDRESS_COUNT, CONSTANT_COUNT } from "../generated/call.js";
 import { toBfloat16 } from "../memory/bfloat16.js";
 import { FORMAT_ROWS, type FormatRow } from "./rows.js";
-import { scalarKernels } from "./scalar.js";
-import { ADDRESSES, CONSTANTS, type Kernels, UPDATE_ROWS, type UpdateKernel } from "./table.js";
+import type { scalarKernels } from "./scalar.js";
+import { type Kernels, UPDATE_ROWS, type UpdateKernel } from "./table.js";
 
 /** Elements that are worked on at a time. */
 const BLOCK = 1024;
@@ -15,12 +16,14 @@ const MOMENTS = [8 * BLOCK, 12 * BLOCK, 16 * BLOCK] as const;
 /**
  * The kernels in TypeScript that know formats of 16 bits, as assembly/storage.ts has them. Block by block they widen what is there to
  * float32, let the kernels of src/kernels/scalar.ts work on that, and round what has changed.
+ *
+ * @param scalar makes those; handed in, because this file is loaded apart from them
  */
-export function scalarHalfKernels(memory: Pick<WebAssembly.Memory, "buffer">): Kernels {
-  const base = scalarKernels(memory);
+export function scalarHalfKernels(memory: Pick<WebAssembly.Memory, "buffer">, scalar: typeof scalarKernels): Kernels {
+  const base = scalar(memory);
   const block = new Float32Array(5 * BLOCK);
   const words = new Uint32Array(block.buffer);
-  const onBlock = scalarKernels(block);
+  const onBlock = scalar(block);
   let floats = new Float32Array(memory.buffer);
   let shorts = new Uint16Array(memory.buffer);
   /** Looks whether the memory has grown. */
@@ -67,7 +70,7 @@ export function scalarHalfKernels(memory: Pick<WebAssembly.Memory, "buffer">): K
     const momentBytes = bytesOf(moments);
     return (...args) => {
       const [param, grad, expAvg, expAvgSq, maxExpAvgSq, length, ...constants] = args;
-      const [copies = 0, seed = 0, copyFormat = 0] = args.slice(ADDRESSES.length + 1 + CONSTANTS.length);
+      const [copies = 0, seed = 0, copyFormat = 0] = args.slice(ADDRESS_COUNT + 1 + CONSTANT_COUNT);
       if (row < UPDATE_ROWS.length && copyFormat === 0) return base.update[row]!(...args);
       look();
       const regions = [expAvg, expAvgSq, maxExpAvgSq].slice(0, amsgrad ? 3 : 2);

@@ -68,16 +68,12 @@ export function isHalf({ moments, grads, copies }: Formats): boolean {
   return moments !== "float32" || grads !== "float32" || copies !== undefined;
 }
 
-/** The kernels that are no updates, one for each format: the export for float32, which `_` and the format follow for others; the file of assembly/ that has it. */
-export const PASSES = {
-  sumSquares: { name: "sum_squares", file: "reduce" },
-  flush: { name: "flush", file: "flush" },
-  copy: { name: "copy", file: "copy" },
-} as const;
+/** The kernels that are no updates, one for each format: the export for float32, which `_` and the format follow for others. */
+export const PASSES = { sumSquares: "sum_squares", flush: "flush", copy: "copy" } as const;
 
 /** The names of the kernels that every module exports. */
 export function kernelNames(): string[] {
-  return [...UPDATE_ROWS.map(({ name }) => name), PASSES.sumSquares.name, PASSES.flush.name];
+  return [...UPDATE_ROWS.map(({ name }) => name), PASSES.sumSquares, PASSES.flush];
 }
 
 /** A kernel that only modules have that know formats of 16 bits. */
@@ -134,6 +130,8 @@ export interface Kernels {
   readonly flush: ByFormat<(values: number, length: number) => void>;
   /** Parameters are left at `copies` as well, rounded. */
   readonly copy: ByFormat<(params: number, copies: number, length: number) => void>;
+  /** What workers make them of; undefined: their script has them. */
+  readonly module?: Uint8Array<ArrayBuffer> | WebAssembly.Module | undefined;
   /** The script of workers that run these kernels; undefined: the usual one. */
   readonly worker?: string;
 }
@@ -142,8 +140,7 @@ export type KernelExports = Readonly<Record<string, unknown>>;
 
 /** A module's exports as kernels. They are not called `exports` here: in CommonJS that name is this module's own. */
 export function kernelsFrom(kind: KernelKind, functions: KernelExports): Kernels {
-  const pass = <F>({ name }: { readonly name: string }) =>
-    FORMATS.map((format, i) => functions[i === 0 ? name : `${name}_${format}`] as F);
+  const pass = <F>(name: string) => FORMATS.map((format, i) => functions[i === 0 ? name : `${name}_${format}`] as F);
   return {
     kind,
     update: FORMAT_SUFFIXES.flatMap((suffix) =>

@@ -23,8 +23,10 @@ export async function compile(choice: KernelChoice, half: boolean, shared: boole
   await loadFor(choice, half);
   const module = moduleFor(choice, half, shared);
   try {
-    if (module !== undefined) module.compiled ??= await WebAssembly.compile(module.bytes!);
-    if (module !== undefined) probe();
+    if (module !== undefined) {
+      module.compiled ??= await WebAssembly.compile(module.bytes!);
+      probe();
+    }
   } catch (cause) {
     return fallBack(choice, cause);
   }
@@ -35,8 +37,10 @@ export async function compile(choice: KernelChoice, half: boolean, shared: boole
 export function compileSync(choice: KernelChoice, half: boolean, shared: boolean): Module | undefined {
   const module = moduleFor(choice, half, shared);
   try {
-    if (module !== undefined) module.compiled ??= new WebAssembly.Module(module.bytes!);
-    if (module !== undefined) probe();
+    if (module !== undefined) {
+      module.compiled ??= new WebAssembly.Module(module.bytes!);
+      probe();
+    }
   } catch (cause) {
     return fallBack(choice, cause);
   }
@@ -59,9 +63,13 @@ export async function loadFor(choice: KernelChoice, half: boolean): Promise<void
 
 /** Kernels over `memory`: the module's, or without one TypeScript's. */
 export function kernelsOver(memory: WebAssembly.Memory, module: Module | undefined, half: boolean): Kernels {
-  if (module === undefined && half) return { ...halves().scalarHalfKernels(memory), worker: halves().WORKER };
-  if (module === undefined) return scalarKernels(memory);
-  return kernelsFrom(module.kind, instantiate(module.compiled!, memory).exports);
+  if (module !== undefined) {
+    const { kind, bytes, compiled } = module;
+    return { ...kernelsFrom(kind, instantiate(compiled!, memory).exports), module: bytes ?? compiled };
+  }
+  if (!half) return scalarKernels(memory);
+  const { scalarHalfKernels, WORKER } = halves();
+  return { ...scalarHalfKernels(memory, scalarKernels), worker: WORKER };
 }
 
 function kindOf(choice: KernelChoice): Module["kind"] {

@@ -5,7 +5,7 @@ import { FORMATS } from "../checks/formats.js";
 import { CHECKS, FIXED_KEYS, GROUP_OPTIONS } from "../checks/hyper.js";
 import type { LiveGroup, Schedule } from "../checks/types.js";
 import { checkNonNegative } from "../checks/values.js";
-import { formatsOf, isHalf } from "../kernels/table.js";
+import { formatsOf } from "../kernels/table.js";
 import type { GroupSpec } from "../memory/params.js";
 import { type Moment, momentsOf, type Pointers, type Region } from "../memory/regions.js";
 import { Tensor } from "./tensor.js";
@@ -25,14 +25,12 @@ export class Group {
   readonly regions: readonly Region[];
   /** Those of them that are the optimizer's state. */
   readonly moments: readonly Moment[];
-  /** Whether any of them has 16 bits. */
-  readonly isHalf: boolean;
-  /** What is added to the number of a kernel for them, and the index in `FORMATS` of the copies, 0 for none: asked for in every step. */
+  /** What is added to the number of a kernel for them, and the index in `FORMATS` of the copies; both 0 where all is float32. Every step asks for them. */
   readonly formats: number;
   readonly copies: number;
   /** Of the step that is under way. Plain fields, because they are written in every step. */
-  nextLr = Number.NaN;
-  nextWeightDecay = Number.NaN;
+  nextLr = 0;
+  nextWeightDecay = 0;
   /** What was last used, or loaded; NaN before the first step. */
   lastLr = Number.NaN;
   lastWeightDecay = Number.NaN;
@@ -53,7 +51,6 @@ export class Group {
     this.hyper = { ...spec.hyper };
     this.regions = spec.regions;
     this.moments = momentsOf(this.hyper);
-    this.isHalf = isHalf(this.hyper);
     this.formats = formatsOf(this.hyper);
     this.copies = FORMATS.indexOf(this.hyper.copies ?? "float32");
     const tensors: Tensor[] = [];

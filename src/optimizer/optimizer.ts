@@ -201,7 +201,7 @@ export abstract class Optimizer {
       foreign?.check([spec], () => groups.map((group) => group.spec));
       const more = isHalf(spec.hyper) && !areHalf(runner.kernels) ? halfKernels(runtime, memory) : undefined;
       arena?.reserve(Arena.bytes([spec]));
-      if (more !== undefined) runner.use(...more);
+      if (more !== undefined) runner.use(more);
       this.#add([spec], [placeGroup(spec, arena)]);
     });
   }

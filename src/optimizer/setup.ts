@@ -76,23 +76,19 @@ export class Setup {
 
   #runnerOf(module: Module | undefined): Runner {
     const kernels = kernelsOver(this.memory, module, this.#half);
-    const isAuto = this.runtime.threads === "auto";
-    return new Runner(kernels, this.memory, module?.bytes ?? module?.compiled, this.threads, isAuto);
+    return new Runner(kernels, this.memory, this.threads, this.runtime.threads === "auto");
   }
 }
 
 /**
- * Kernels for formats of 16 bits, for an optimizer that has begun without, and what its workers make them of.
+ * Kernels for formats of 16 bits, for an optimizer that has begun without.
  *
  * @throws Error `ERR_KERNEL_UNAVAILABLE` where they are not loaded; RangeError for a module of the host's that does not have them
  */
-export function halfKernels(
-  { kernel, module }: Readonly<Runtime>,
-  memory: WebAssembly.Memory,
-): [Kernels, Runner["module"]] {
+export function halfKernels({ kernel, module }: Readonly<Runtime>, memory: WebAssembly.Memory): Kernels {
   checkLoaded(nameOf(kernel, true));
   const made = module ? checkModule(module, kernel, true, memory) : compileSync(kernel, true, isShared(memory));
-  return [kernelsOver(memory, made, true), made?.bytes ?? made?.compiled];
+  return kernelsOver(memory, made, true);
 }
 
 function lengthOf(groups: readonly GroupSpec[]): number {

@@ -33,8 +33,7 @@ export interface Step {
 export function plan(groups: readonly Group[], settings: StepSettings): Step {
   const { skip } = settings;
   let count = 0;
-  for (let i = 0; i < groups.length; i++) {
-    const group = groups[i]!;
+  for (const group of groups) {
     let after = 0;
     let active = false;
     for (const tensor of group.tensors) {
@@ -89,7 +88,7 @@ export function factorOf({ clipNorm, gradScale }: StepSettings, norm: number | u
 }
 
 export function writeUpdate(program: Program, { groups, settings }: Step, factor: number): void {
-  for (let i = 0; i < groups.length; i++) writeGroup(program, groups[i]!, settings, factor);
+  for (const group of groups) writeGroup(program, group, settings, factor);
 }
 
 /** Of the update that is being written. */
@@ -113,7 +112,7 @@ function writeGroup(program: Program, group: Group, { skip, zeroGrad }: StepSett
     while (joins && next < tensors.length && continues(tensors[next]!, first.step, skip))
       length += tensors[next++]!.span;
     program.update(row, first.at, length, step % FLUSH_EVERY === 0, constants);
-    if (group.isHalf) program.integers([first.at.copy, halves().seedOf(step), group.copies]);
+    if (group.formats + group.copies > 0) program.integers([first.at.copy, halves().seedOf(step), group.copies]);
   }
 }
 
@@ -124,8 +123,7 @@ function continues(tensor: Tensor, step: number, skip: StepSettings["skip"]): bo
 /** Counts a step whose update has run. */
 export function commit({ groups, settings, count }: Step, norm: number | undefined): StepResult {
   const { skip, zeroGrad } = settings;
-  for (let i = 0; i < groups.length; i++) {
-    const group = groups[i]!;
+  for (const group of groups) {
     let active = false;
     for (const tensor of group.tensors) {
       if (!skip?.has(tensor.name)) {

@@ -4,7 +4,6 @@ import { SMALL, warnAlone } from "./choose.js";
 import { mayBlock } from "./host.js";
 import type { Pool } from "./pool.js";
 import { loadedPools, loadPools } from "./pools.js";
-import type { Assignment } from "./spawn.js";
 
 /**
  * Runs programs: on the caller, or with a pool of workers where that pays.
@@ -31,13 +30,11 @@ export class Runner {
   readonly #mayBlock: boolean;
 
   /**
-   * @param module for the workers' kernels; none: TypeScript's
    * @param isAuto whether a program may run on fewer threads, where that is quicker
    */
   constructor(
     public kernels: Kernels,
     readonly memory: WebAssembly.Memory,
-    public module: Assignment["module"],
     threads: number,
     readonly isAuto: boolean,
   ) {
@@ -62,9 +59,8 @@ export class Runner {
   }
 
   /** Goes on with other kernels, of the same kind. */
-  use(kernels: Kernels, module: Assignment["module"]): void {
+  use(kernels: Kernels): void {
     this.kernels = kernels;
-    this.module = module;
     this.#restart();
   }
 
@@ -172,15 +168,8 @@ export class Runner {
     const Pool = this.#wantsPool ? loadedPools() : undefined;
     try {
       if (Pool !== undefined) {
-        this.#pool = new Pool(
-          this.threads,
-          this.memory,
-          this.module,
-          this.#calls,
-          this.#sums,
-          this.isAuto,
-          this.kernels.worker,
-        );
+        const { module, worker } = this.kernels;
+        this.#pool = new Pool(this.threads, this.memory, module, this.#calls, this.#sums, this.isAuto, worker);
         this.#program = this.#pool.program;
         return;
       }

@@ -32,7 +32,9 @@ function serve({ memory, shared, threads, me, room, module }: Assignment, host: 
   const imports = { env: { memory } };
   const kernels =
     module === undefined
-      ? (HALF ? scalarHalfKernels : scalarKernels)(memory)
+      ? HALF
+        ? scalarHalfKernels(memory, scalarKernels)
+        : scalarKernels(memory)
       : kernelsFrom("simd", new WebAssembly.Instance(compiled(module), imports).exports as KernelExports);
   const length = controlLength(threads);
   const control = new Int32Array(shared, 0, length);

@@ -2,7 +2,17 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { FLUSH, flushes, kindOf, MOST_ROWS, rowIn, SUM_SQUARES, UPDATE } from "../../src/kernels/op.js";
+import {
+  FLUSH,
+  flushes,
+  hasIntegers,
+  kindOf,
+  MOST_ROWS,
+  rowIn,
+  SUM_SQUARES,
+  UPDATE,
+  WITH_INTEGERS,
+} from "../../src/kernels/op.js";
 import * as rows from "../../src/kernels/rows.js";
 import * as table from "../../src/kernels/table.js";
 import { root } from "../support/root.js";
@@ -10,14 +20,22 @@ import { root } from "../support/root.js";
 const { check } = await import(join(root, "scripts/kernels.mjs"));
 
 describe("an op", () => {
-  it("says its kind, its row and whether it flushes, for the first and the last row there can be; none is 0", () => {
+  it("says its kind, its row, whether it flushes and whether it has integers, for the first and the last row there can be; none is 0", () => {
     for (const row of [0, 1, 31, 32, MOST_ROWS - 1]) {
       for (const flush of [0, FLUSH]) {
-        const [op] = Uint32Array.of(UPDATE + flush + row);
-        expect([kindOf(op!), rowIn(op!), flushes(op!)]).toEqual([UPDATE, row, flush !== 0]);
+        for (const integers of [0, WITH_INTEGERS]) {
+          const op = Uint32Array.of(UPDATE + flush + integers + row)[0]!;
+          const read = [kindOf(op), rowIn(op), flushes(op), hasIntegers(op)];
+          expect(read).toEqual([UPDATE, row, flush !== 0, integers !== 0]);
+        }
       }
     }
-    expect([kindOf(SUM_SQUARES), rowIn(SUM_SQUARES), flushes(SUM_SQUARES)]).toEqual([SUM_SQUARES, 0, false]);
+    expect([SUM_SQUARES].flatMap((op) => [kindOf(op), rowIn(op), flushes(op), hasIntegers(op)])).toEqual([
+      SUM_SQUARES,
+      0,
+      false,
+      false,
+    ]);
     expect(kindOf(0)).not.toBe(UPDATE);
   });
 });

@@ -64,6 +64,6 @@ export type RawKind = "simd" | "relaxed" | "scalar";
 
 /** Kernels of a kind over an unshared memory. */
 export function kernelsOf(kind: RawKind, memory: WebAssembly.Memory, half = false): Kernels {
-  if (half) return kind === "scalar" ? scalarHalfKernels(memory) : rawKernels(`half-${kind}`, memory);
+  if (half) return kind === "scalar" ? scalarHalfKernels(memory, scalarKernels) : rawKernels(`half-${kind}`, memory);
   return kind === "scalar" ? scalarKernels(memory) : rawKernels(kind, memory);
 }

@@ -86,7 +86,8 @@ describe("printed", unless(ranInVitest("is of the entry that Node, Deno and Bun 
   it("groups with their hyper-parameters, counts, what is stored how, threads, steps", () => {
     const optimizer = create();
     for (let step = 0; step < 3; step++) optimizer.step({ skip: step === 1 ? ["w", "b", "late"] : [] });
-    const hyper = { betas: [0.9, 0.999], eps: 1e-8, maximize: false, biasCorrection: true };
+    const formats = { moments: "float32", grads: "float32", copies: undefined };
+    const hyper = { betas: [0.9, 0.999], eps: 1e-8, maximize: false, biasCorrection: true, ...formats };
     const stored = ["param F32", "grad F32", "expAvg F32", "expAvgSq F32"];
     const [text, fields] = shown(optimizer);
     expect(text).toBe(`${AdamW.name} …`);

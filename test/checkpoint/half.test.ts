@@ -1,11 +1,14 @@
 /** Checkpoints of groups whose numbers have 16 bits: BF16 tensors, and files of the other width. */
-import { type AdamOptions, AdamW } from "fused-adam";
+import { type AdamOptions, AdamW, preload } from "fused-adam";
 import { encodeCheckpoint, loadCheckpoint, toTorch } from "fused-adam/checkpoint";
 import { readSafetensors } from "fused-adam/safetensors";
 import { describe, expect, it } from "vitest";
 import { expectSameBits } from "../support/bits.js";
 import { ordinary } from "../support/data.js";
 import { nearestPattern, VALUES } from "../support/halves.js";
+
+// Pages load these kernels only when they are asked for.
+await preload({ moments: "bfloat16" });
 
 const KEYS = ["exp_avg", "exp_avg_sq", "max_exp_avg_sq"] as const;
 // Odd, so that what follows a tensor of 2-byte elements is not 4-byte aligned.

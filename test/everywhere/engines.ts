@@ -26,8 +26,9 @@ const ADAPTERS = "test/adapters/";
 const THREADS = ["lost", "replaced", "memory", "start", "processes", "pools", "dispose", "alone"].map(
   (name) => `test/threads/${name}.`,
 );
+const HALVES = ["test/kernels/half.", "test/optimizer/half."];
 const BESIDE_NODES = {
-  without: [...THREADS, "test/files/", ADAPTERS],
+  without: [...THREADS, ...HALVES, "test/files/", ADAPTERS],
   why: "takes long; Node 20 (in vitest) and Node 24 ran it",
 };
 const QEMU = "/usr/bin/qemu-aarch64-static";
@@ -55,6 +56,7 @@ export const RUNTIMES: readonly Runtime[] = [
     command: (node) => [QEMU, "-L", ARM_LIBRARIES, node],
     needs: [QEMU, `${ARM_LIBRARIES}/lib/libstdc++.so.6`, `${ARM_LIBRARIES}/lib/libatomic.so.1`],
     modes: ARM_MODES,
+    brief: { without: HALVES, why: "takes very long in an emulator; the full run has it" },
     patience: 900_000,
   },
   {
@@ -68,7 +70,7 @@ export const RUNTIMES: readonly Runtime[] = [
     from: { package: "@deno/linux-x64-glibc@2.9.6", binary: "deno" },
     command: (deno) => [deno, "run", "-A"],
     modes: RUNTIME_MODES,
-    brief: { without: ["test/threads/pools.", ADAPTERS], why: "takes long; other engines with V8 ran it" },
+    brief: { without: ["test/threads/pools.", ...HALVES, ADAPTERS], why: "takes long; other engines with V8 ran it" },
   },
   {
     name: "workerd 1.20261117.1",

@@ -1,11 +1,14 @@
 /** Groups whose numbers have 16 bits: the optimizer against the float32 reference, bit for bit, and what its calls refuse. */
-import { Adam, type AdamOptions, AdamW, type Optimizer, type RuntimeOptions } from "fused-adam";
+import { Adam, type AdamOptions, AdamW, type Optimizer, preload, type RuntimeOptions } from "fused-adam";
 import { describe, expect, it } from "vitest";
 import { type ReferenceState, referenceStep } from "../reference.js";
 import { expectSameBits } from "../support/bits.js";
 import { ordinary } from "../support/data.js";
 import { nearestPattern, VALUES } from "../support/halves.js";
 import { normOf } from "../support/norm.js";
+
+// Pages load these kernels only when they are asked for.
+for (const kernel of ["simd", "scalar"] as const) await preload({ kernel, moments: "bfloat16" });
 
 type Formats = Pick<AdamOptions, "moments" | "grads" | "copies">;
 

@@ -39,9 +39,13 @@ const NUMERIC = ["determinism.", "float64.", "random.", "subnormals.", "torch."]
   (name) => `test/optimizer/${name}`,
 );
 
-/** What another processor can do otherwise; the rest is the same V8. */
+/**
+ * What another processor can do otherwise; the rest is the same V8. Not "determinism": it makes so many memories that the emulator,
+ * which keeps a table of all address space that V8 reserves, can take more than 20 GB.
+ */
+const ON_ARM = NUMERIC.filter((name) => !name.includes("determinism"));
 export const ARM_MODES: readonly Mode[] = [
-  { ...MAIN, name: "main", files: [...ABOUT_WORKERS, "test/kernels/", ...NUMERIC, "test/schedules/"] },
+  { ...MAIN, name: "main", files: [...ABOUT_WORKERS, "test/kernels/", ...ON_ARM, "test/schedules/"] },
 ];
 
 const STATE = ["lifecycle.", "relocate.", "state.", "stateErrors.", "step."].map((name) => `test/optimizer/${name}`);

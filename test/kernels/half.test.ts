@@ -9,10 +9,7 @@ import { bitsOf, showFloat } from "../support/bits.js";
 import { ordinary, randomBits, wild } from "../support/data.js";
 import { type Half, nearestPattern, PATTERNS, VALUES } from "../support/halves.js";
 import { sumOfSquares } from "../support/norm.js";
-import { eachKind, kernelsOf, noRelaxed, type RawKind } from "../support/wasm.js";
-
-// Where modules cannot be read, all of this is left out by that name.
-noRelaxed();
+import { eachKind, kernelsOf, type RawKind } from "../support/wasm.js";
 
 const HALVES: readonly Half[] = ["float16", "bfloat16"];
 const KINDS: readonly RawKind[] = ["simd", "relaxed", "scalar"];

@@ -7,10 +7,7 @@ import { expectSameBits } from "../support/bits.js";
 import { ordinary } from "../support/data.js";
 import { unless } from "../support/host.js";
 import { Slab } from "../support/slab.js";
-import { eachKind, kernelsOf, MODULE_NAMES, noRelaxed, rawKernels } from "../support/wasm.js";
-
-// Where modules cannot be read, all of this is left out by that name.
-noRelaxed();
+import { eachKind, kernelsOf, MODULE_NAMES, rawKernels } from "../support/wasm.js";
 
 function filled(memory: WebAssembly.Memory): Uint8Array {
   const bytes = new Uint8Array(memory.buffer);

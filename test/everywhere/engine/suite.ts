@@ -53,7 +53,9 @@ export async function runFile(file: string, host: Host, load: () => Promise<unkn
   const tests = getTests(task!).map(resultOf);
   const outside = getTasks(task!).filter(({ type }) => type === "suite");
   const error = [task!, ...outside].map(errorOf).find((text) => text !== undefined);
-  return { tests, error };
+  // Asked for by no test: where they are described.
+  const late = error === undefined ? undefined : askedInVain();
+  return late === undefined ? { tests, error } : { tests: [], skipped: late };
 }
 
 /** What an error says is missing here; nothing else that goes wrong is taken for that. Tests of hosts know what theirs lacks. */

@@ -2,7 +2,10 @@
 import { AdamW } from "fused-adam";
 
 export function trained(steps) {
-  const optimizer = AdamW.createSync({ w: { shape: [500, 500] }, b: { shape: [100] } });
+  return train(AdamW.createSync({ w: { shape: [500, 500] }, b: { shape: [100] } }), steps);
+}
+
+export function train(optimizer, steps) {
   for (let step = 0; step < steps; step++) {
     for (const name of optimizer.names)
       optimizer.grad(name).forEach((_, i, grad) => {

@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 
-import { allocate } from "./checkpoint/allocate.js";
+import { joined } from "./checkpoint/allocate.js";
 import { elementReader } from "./checkpoint/elements.js";
 import {
   byteLength,
@@ -14,7 +14,7 @@ import {
   type TensorEntry,
   type TensorSpec,
 } from "./checkpoint/safetensors.js";
-import { checkText } from "./checkpoint/text.js";
+import { checkText, checkTexts } from "./checkpoint/text.js";
 import { checkFloat32Array, checkUint8Array } from "./checks/arrays.js";
 import { typedArrayName } from "./checks/builtins.js";
 import { fail, failType, show } from "./checks/errors.js";
@@ -152,32 +152,12 @@ interface Part extends TensorSpec {
  */
 export function writeSafetensors(content: SafetensorsContent): Bytes {
   checkObject("content", content, ["metadata", "tensors"]);
-  const metadata = checkMetadata(own(content, "metadata") ?? {});
+  const metadata = checkTexts("metadata", own(content, "metadata") ?? {});
   const tensors = checkRecord("tensors", own(content, "tensors"), "an object with a tensor by each name");
   const parts = Object.entries(tensors).map(([name, source]) => checkSource(name, source));
   parts.sort((a, b) => DTYPE_BITS.get(b.dtype)! - DTYPE_BITS.get(a.dtype)!);
   const header = serializeHeader(parts, metadata);
-  const file = allocate(
-    "file",
-    parts.reduce((sum, { bytes }) => sum + bytes.length, header.length),
-  );
-  file.set(header);
-  let at = header.length;
-  for (const { bytes } of parts) {
-    file.set(bytes, at);
-    at += bytes.length;
-  }
-  return file;
-}
-
-function checkMetadata(value: unknown): Map<string, string> {
-  const entries = Object.entries(checkRecord("metadata", value, "an object of strings") as Record<string, unknown>);
-  for (const [key, text] of entries) {
-    if (typeof text !== "string") failType(`metadata.${key}`, "a string", text);
-    checkText("metadata", key);
-    checkText(`metadata.${key}`, text);
-  }
-  return new Map(entries as [string, string][]);
+  return joined("file", [header, ...parts.map(({ bytes }) => bytes)]);
 }
 
 const SOURCE = "a Float32Array, { shape, data }, or { dtype, shape, bytes }";

@@ -47,19 +47,22 @@ export function isCheckpoint(header: Header): boolean {
 
 /** The metadata, with zeros in place of the checksum's digits. */
 export function writeMetadata(info: CheckpointInfo): Map<string, string> {
-  const object = (entries: Iterable<readonly [string, unknown]>) =>
-    `{${Array.from(entries, ([key, value]) => `${JSON.stringify(key)}:${json(value)}`)}}`;
   const metadata = new Map([
     ["checksum", `${ALGORITHM}00000000`],
     ["format", FORMAT],
     ["version", VERSION],
   ]);
   if (info.kernel !== undefined) metadata.set("kernel", info.kernel);
-  metadata.set("steps", object(info.steps));
-  metadata.set("param_groups", `[${info.groups.map((group) => object(Object.entries(group)))}]`);
-  if (info.metadata.size > 0) metadata.set("metadata", object(info.metadata));
+  metadata.set("steps", jsonObject(info.steps));
+  metadata.set("param_groups", `[${info.groups.map((group) => jsonObject(Object.entries(group)))}]`);
+  if (info.metadata.size > 0) metadata.set("metadata", jsonObject(info.metadata));
   if (info.tensors.length > 0) metadata.set("tensors", json(info.tensors));
   return metadata;
+}
+
+/** An object as JSON, also if a key is "__proto__". */
+export function jsonObject(entries: Iterable<readonly [string, unknown]>): string {
+  return `{${Array.from(entries, ([key, value]) => `${JSON.stringify(key)}:${json(value)}`)}}`;
 }
 
 /** Keeps the sign of zero. */
@@ -99,9 +102,8 @@ export function readMetadata({ metadata }: Header): CheckpointInfo {
   stepReader.object((name) => steps.set(name, stepReader.count()));
   stepReader.end();
 
-  const groups: GroupState[] = [];
   const groupReader = new JsonReader("param_groups", metadata.get("param_groups")!);
-  groupReader.array(() => groups.push(readGroup(groupReader, version === VERSION)));
+  const groups = groupReader.array(() => readGroup(groupReader, version === VERSION));
   groupReader.end();
 
   const own = new Map<string, string>();
@@ -110,7 +112,7 @@ export function readMetadata({ metadata }: Header): CheckpointInfo {
   ownReader.end();
 
   const tensorReader = new JsonReader("tensors", metadata.get("tensors") ?? "[]");
-  const tensors = readArray(tensorReader, () => tensorReader.string());
+  const tensors = tensorReader.array(() => tensorReader.string());
   tensorReader.end();
   return { steps, groups, kernel: kernel as KernelKind | undefined, metadata: own, tensors };
 }
@@ -118,14 +120,14 @@ export function readMetadata({ metadata }: Header): CheckpointInfo {
 const RULE = "decoupled_weight_decay";
 const GROUP_READERS = {
   lr: (reader) => reader.number(),
-  betas: (reader) => readArray(reader, () => reader.number()) as [number, number],
+  betas: (reader) => reader.array(() => reader.number()) as [number, number],
   eps: (reader) => reader.number(),
   weight_decay: (reader) => reader.number(),
   amsgrad: (reader) => reader.boolean(),
   maximize: (reader) => reader.boolean(),
   bias_correction: (reader) => reader.boolean(),
   decoupled_weight_decay: (reader) => reader.boolean(),
-  params: (reader) => readArray(reader, () => reader.string()),
+  params: (reader) => reader.array(() => reader.string()),
 } satisfies { [K in keyof GroupState]: (reader: JsonReader) => GroupState[K] };
 
 function readGroup(reader: JsonReader, hasRule: boolean): GroupState {
@@ -138,12 +140,6 @@ function readGroup(reader: JsonReader, hasRule: boolean): GroupState {
   // The other keys are checked with the values of a state dict, where this one may be missing.
   if (hasRule && group[RULE] === undefined) invalid("param_groups", `the key ${RULE} in every group`, "none");
   return group as GroupState;
-}
-
-function readArray<T>(reader: JsonReader, read: () => T): T[] {
-  const items: T[] = [];
-  reader.array(() => items.push(read()));
-  return items;
 }
 
 /** The checksum that a file has, and the offset of its digits. */

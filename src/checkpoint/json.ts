@@ -32,10 +32,11 @@ export class JsonReader {
     });
   }
 
-  /** Calls `item` for each element; it must read it. */
-  array(item: (index: number) => void): void {
-    let index = 0;
-    this.#list("[", "]", "an array", () => item(index++));
+  /** What `item` returns for each element, which it must read. */
+  array<T>(item: () => T): T[] {
+    const items: T[] = [];
+    this.#list("[", "]", "an array", () => void items.push(item()));
+    return items;
   }
 
   string(): string {

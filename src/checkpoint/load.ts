@@ -3,7 +3,8 @@ import { ADAM_DEFAULTS, type LoadSettings } from "../checks/defaults.js";
 import { fail, failMismatch, show, showShape } from "../checks/errors.js";
 import { MOMENT_FORMATS } from "../checks/formats.js";
 import type { CheckpointReport, StateDict } from "../checks/types.js";
-import { widened } from "../memory/bfloat16.js";
+import { sameShape } from "../checks/values.js";
+import { asFloat32 } from "../memory/bfloat16.js";
 import { momentsOf, STORAGES } from "../memory/regions.js";
 import type { Group } from "../optimizer/group.js";
 import { checkNames, checkState, tensorsOf } from "../optimizer/stateDict.js";
@@ -48,7 +49,7 @@ export function checkCheckpoint(
   const take = (param: string, name: string, formats: Formats) => {
     const { shape, values } = file.take(name, formats);
     const expected = known.get(param)?.shape ?? shape;
-    if (expected.length !== shape.length || expected.some((size, i) => size !== shape[i])) {
+    if (!sameShape(expected, shape)) {
       if (!settings.partial) {
         fail(RangeError, "ERR_SHAPE_MISMATCH", name, `shape ${showShape(expected)}`, showShape(shape));
       }
@@ -150,8 +151,7 @@ class Tensors {
     const at = this.bytes.byteOffset + start;
     const aligned = at % bytes === 0;
     const buffer = (aligned ? this.bytes : this.bytes.slice(start, end)).buffer as ArrayBuffer;
-    const values = new View(buffer, aligned ? at : 0, (end - start) / bytes);
-    return { shape, values: values instanceof Float32Array ? values : widened(values) };
+    return { shape, values: asFloat32(new View(buffer, aligned ? at : 0, (end - start) / bytes)) };
   }
 
   end(): void {

@@ -112,11 +112,7 @@ function readEntry(reader: JsonReader, name: string, dataStart: number): TensorE
   let dtype: string | undefined;
   let shape: number[] | undefined;
   let offsets: number[] | undefined;
-  const counts = () => {
-    const values: number[] = [];
-    reader.array(() => values.push(reader.count()));
-    return values;
-  };
+  const counts = () => reader.array(() => reader.count());
   reader.object((key) => {
     if (key === "dtype") dtype = reader.string();
     else if (key === "shape") shape = counts();

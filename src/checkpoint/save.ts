@@ -12,10 +12,10 @@ import type { Group } from "../optimizer/group.js";
 import { EXCLUSIVELY, type Optimizer, type Wholeness } from "../optimizer/optimizer.js";
 import { readGroupState } from "../optimizer/stateDict.js";
 import type { Tensor } from "../optimizer/tensor.js";
-import { allocate } from "./allocate.js";
+import { joined } from "./allocate.js";
 import { DIGITS_AT, hashAround, isReserved, writeMetadata } from "./format.js";
 import { serializeHeader, type TensorSpec } from "./safetensors.js";
-import { checkText, encodeUtf8 } from "./text.js";
+import { checkText, checkTexts, encodeUtf8 } from "./text.js";
 
 /** Runs with an optimizer's groups, and keeps other calls out meanwhile. @throws TypeError for what is no optimizer of this version of the package */
 export function exclusively<T>(optimizer: Optimizer, run: (groups: readonly Group[], whole: Wholeness) => T): T {
@@ -25,18 +25,8 @@ export function exclusively<T>(optimizer: Optimizer, run: (groups: readonly Grou
   return optimizer[EXCLUSIVELY](run);
 }
 
-const CHECKS: Checks<CheckpointSettings> = { params: checkBoolean, metadata: checkMetadata, tensors: checkTensors };
+const CHECKS: Checks<CheckpointSettings> = { params: checkBoolean, metadata: checkTexts, tensors: checkTensors };
 const readOptions = optionsReader(CHECKS, CHECKPOINT_DEFAULTS);
-
-function checkMetadata(label: string, value: unknown): ReadonlyMap<string, string> {
-  const entries = Object.entries(checkRecord(label, value, "an object of strings"));
-  for (const [key, text] of entries) {
-    checkText(label, key);
-    if (typeof text !== "string") failType(`${label}.${key}`, "a string", text);
-    checkText(`${label}.${key}`, text);
-  }
-  return new Map(entries);
-}
 
 function checkTensors(label: string, value: unknown): UserTensor[] {
   return Object.entries(checkRecord(label, value, "an object of tensors")).map(([name, source]) => {
@@ -56,12 +46,18 @@ export interface Part extends TensorSpec {
   bytes(): Uint8Array;
 }
 
-/** A checkpoint without its data: the file is `header`, then the bytes of each part, `length` bytes in all. */
+/** A file without its data: it is `header`, then the bytes of each part. */
 export interface Plan {
   readonly header: Uint8Array;
   readonly parts: readonly Part[];
-  readonly length: number;
+  /** The checksum of the whole file, with zeros in place of the header's own digits. */
   readonly digits: string;
+}
+
+export function planFile(header: Uint8Array, parts: readonly Part[]): Plan {
+  const hash = hashAround(DIGITS_AT, header);
+  for (const part of parts) hash.update(part.bytes());
+  return { header, parts, digits: hash.digest() };
 }
 
 /** Checks that the state could be loaded again, and makes everything before the data, checksum included. */
@@ -85,30 +81,14 @@ export function planCheckpoint(groups: readonly Group[], kernel: KernelKind, opt
   ];
   const names = tensors.map(({ name }) => name);
   const info = { steps, groups: groups.map(readGroupState), kernel, metadata, tensors: names };
-  const header = serializeHeader(parts, writeMetadata(info));
-  const hash = hashAround(DIGITS_AT, header);
-  let { length } = header;
-  for (const part of parts) {
-    const view = part.bytes();
-    hash.update(view);
-    length += view.length;
-  }
-  const digits = hash.digest();
-  header.set(encodeUtf8(digits), DIGITS_AT);
-  return { header, parts, length, digits };
+  const plan = planFile(serializeHeader(parts, writeMetadata(info)), parts);
+  plan.header.set(encodeUtf8(plan.digits), DIGITS_AT);
+  return plan;
 }
 
 /** The whole file. */
-export function encodePlan({ header, parts, length }: Plan): Bytes {
-  const bytes = allocate("checkpoint", length);
-  bytes.set(header);
-  let at = header.length;
-  for (const part of parts) {
-    const view = part.bytes();
-    bytes.set(view, at);
-    at += view.length;
-  }
-  return bytes;
+export function encodePlan({ header, parts }: Plan): Bytes {
+  return joined("checkpoint", [header, ...parts.map((part) => part.bytes())]);
 }
 
 /** Refuses parts of tensors, which somebody who has the file alone would take for the whole. @throws RangeError `ERR_STATE_MISMATCH` */

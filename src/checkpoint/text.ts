@@ -1,4 +1,5 @@
-import { fail, failRange } from "../checks/errors.js";
+import { fail, failRange, failType } from "../checks/errors.js";
+import { checkRecord } from "../checks/values.js";
 
 /** What checkpoints need of a host, and most have. Asked for when it is used: imports work everywhere. */
 type Coder = "TextDecoder" | "TextEncoder";
@@ -26,4 +27,15 @@ export function decodeUtf8(bytes: Uint8Array): string {
 /** Half of a pair of surrogates cannot be written as UTF-8, and Python's readers refuse it. */
 export function checkText(label: string, text: string): void {
   if (/\p{Surrogate}/u.test(text)) failRange(label, "text without half of a surrogate pair", text);
+}
+
+/** Texts by name, for a file's metadata. */
+export function checkTexts(label: string, value: unknown): Map<string, string> {
+  const entries = Object.entries(checkRecord(label, value, "an object of strings") as Record<string, unknown>);
+  for (const [key, text] of entries) {
+    checkText(label, key);
+    if (typeof text !== "string") failType(`${label}.${key}`, "a string", text);
+    checkText(`${label}.${key}`, text);
+  }
+  return new Map(entries as [string, string][]);
 }

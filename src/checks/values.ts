@@ -104,6 +104,10 @@ export function checkCounts(label: string, value: unknown): number[] {
   return checkArray(label, value, "an array of integers").map((count, i) => checkCount(`${label}[${i}]`, count));
 }
 
+export function sameShape(one: readonly number[], other: readonly number[]): boolean {
+  return one.length === other.length && one.every((size, i) => size === other[i]);
+}
+
 export function checkOneOf<T extends string>(label: string, value: unknown, words: readonly T[]): T {
   const expected = `one of ${words.join(", ")}`;
   if (typeof value !== "string") failType(label, expected, value);

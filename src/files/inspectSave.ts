@@ -2,18 +2,16 @@ import fs from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Header } from "../checkpoint/safetensors.js";
 import { visible } from "../checks/errors.js";
-import { heldRows, type Kind } from "../shards/format.js";
+import { heldRows } from "../shards/format.js";
 import { checkAll } from "../shards/read.js";
-import { allPieces, checkPair, type ShardSet } from "../shards/set.js";
-import { ifThere } from "./atomicFile.js";
+import { allPieces, type ShardSet } from "../shards/set.js";
 import { columns, groupLines, type Inspection } from "./report.js";
-import { findShards, openSave, openShard, readFiles } from "./shardFolder.js";
+import { findSave, isThere, KINDS, openSave, openShard, readFiles } from "./shardFolder.js";
 import { indexName } from "./shardNames.js";
 
 /** Whether it is a folder that `saveShards` writes to. */
 export async function isSave(path: string): Promise<boolean> {
-  const kinds: readonly Kind[] = ["optimizer", "model"];
-  const found = await Promise.all(kinds.map((kind) => fs.stat(join(path, kind)).catch(() => undefined)));
+  const found = await Promise.all(KINDS.map((kind) => fs.stat(join(path, kind)).catch(() => undefined)));
   return found.some((stat) => stat?.isDirectory());
 }
 
@@ -28,8 +26,8 @@ export async function inspectSave(path: string): Promise<Inspection> {
       return undefined;
     }
   };
-  const isComplete = (await ifThere(fs.stat(join(path, "optimizer", indexName("optimizer"))))) !== undefined;
-  const found = await attempt(() => (isComplete ? openSave(path) : openIncomplete(path)));
+  const isComplete = await isThere(join(path, "optimizer", indexName("optimizer")));
+  const found = await attempt(() => (isComplete ? openSave(path) : findSave(path)));
   const sets = found === undefined ? [] : [found.model, found.optimizer].filter((set) => set !== undefined);
   for (const set of sets) await attempt(() => readFiles(checkAll(allPieces(set))));
   const lines = [
@@ -40,13 +38,6 @@ export async function inspectSave(path: string): Promise<Inspection> {
     ...(sets.length > 0 ? ["", ...columns([["file", "tensors", "bytes", "rows"], ...sets.flatMap(rowsOf)])] : []),
   ];
   return { text: lines.join("\n"), intact: isComplete && faults.length === 0 };
-}
-
-async function openIncomplete(path: string): Promise<Awaited<ReturnType<typeof openSave>>> {
-  const optimizer = await findShards(path, "optimizer");
-  const model = optimizer.common.params ? await findShards(path, "model") : undefined;
-  checkPair(optimizer, model);
-  return { optimizer, model };
 }
 
 /** Of one shard of a save. */

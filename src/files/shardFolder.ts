@@ -67,9 +67,7 @@ async function removeOld(folder: string, kind: Kind, ranks: number | undefined):
 }
 
 export async function completeShardsIn(directory: string): Promise<void> {
-  const optimizer = await findShards(directory, "optimizer");
-  const model = optimizer.common.params ? await findShards(directory, "model") : undefined;
-  checkPair(optimizer, model);
+  const { optimizer, model } = await findSave(directory);
   await readFiles(checkAll(allPieces(optimizer)));
   if (model !== undefined && !isCut(model)) await readFiles(checkAll(allPieces(model)));
   try {
@@ -128,10 +126,25 @@ export async function loadShardsFrom(directory: string, optimizer: Optimizer): P
   });
 }
 
-/** The shards of a complete save: their headers, checked. */
-export async function openSave(directory: string): Promise<{ optimizer: ShardSet; model: ShardSet | undefined }> {
-  const optimizer = await openIndexed(directory, "optimizer");
-  const model = optimizer.common.params ? await openIndexed(directory, "model") : undefined;
+/** The shards of a save: their headers, checked. */
+interface Save {
+  readonly optimizer: ShardSet;
+  readonly model: ShardSet | undefined;
+}
+
+/** Those that its indices list, so that it is complete. */
+export function openSave(directory: string): Promise<Save> {
+  return bothKinds((kind) => openIndexed(directory, kind));
+}
+
+/** Those that are there. */
+export function findSave(directory: string): Promise<Save> {
+  return bothKinds((kind) => findShards(directory, kind));
+}
+
+async function bothKinds(open: (kind: Kind) => Promise<ShardSet>): Promise<Save> {
+  const optimizer = await open("optimizer");
+  const model = optimizer.common.params ? await open("model") : undefined;
   checkPair(optimizer, model);
   return { optimizer, model };
 }
@@ -156,7 +169,7 @@ async function openIndexed(directory: string, kind: Kind): Promise<ShardSet> {
 }
 
 /** The shards that are there, of a save that need not be complete. */
-export async function findShards(directory: string, kind: Kind): Promise<ShardSet> {
+async function findShards(directory: string, kind: Kind): Promise<ShardSet> {
   const folder = join(directory, kind);
   const names = await fs.readdir(folder).catch((cause) => failFile(folder, "a folder with shards", cause));
   const found = names.filter((name) => parseShardName(kind, name) !== undefined).sort();
@@ -215,6 +228,6 @@ export async function readFiles<T>(reading: Reading<T>, after: () => Promise<voi
   return next.value;
 }
 
-async function isThere(path: string): Promise<boolean> {
+export async function isThere(path: string): Promise<boolean> {
   return (await ifThere(fs.stat(path))) !== undefined;
 }

@@ -2,7 +2,7 @@ import { decodeUtf8 } from "../checkpoint/text.js";
 import { quote, show } from "../checks/errors.js";
 import { inFile } from "../checks/inFile.js";
 import { isRecord, own } from "../checks/values.js";
-import { heldRows, invalid, type Kind, keysOf, rowsIn } from "../shards/format.js";
+import { entriesOf, FORMATS, heldRows, invalid, type Kind, rowsIn } from "../shards/format.js";
 import type { ShardSet } from "../shards/set.js";
 import { withFile } from "./readFile.js";
 import { parseShardName, shardName } from "./shardNames.js";
@@ -15,8 +15,6 @@ export interface Index {
   readonly size: unknown;
 }
 
-const FORMATS: Record<Kind, string> = { optimizer: "fused-adam-shard", model: "pt" };
-
 /**
  * The index of a save's shards of one kind, which is written when all of them are there: where it is, the save is complete. It has what
  * Hugging Face's readers look for, and each file's checksum. A part of a tensor stands under the tensor's name with its rows, "w[0:5]".
@@ -28,15 +26,11 @@ function indexOf({ shards }: ShardSet, kind: Kind) {
   for (const shard of shards) {
     const file = shardName(kind, shard.rank, shard.ranks);
     files.push([file, `xxh32:${shard.digits}`]);
-    for (const [name, keys] of keysOf(kind, shard)) {
+    for (const { name, tensor, entry } of entriesOf(shard)) {
       const share = shard.shares.get(name)!;
-      for (const tensor of keys.map((key) => name + key)) {
-        const entry = shard.tensors.get(tensor);
-        if (entry === undefined) continue;
-        const [first, end] = heldRows(share);
-        weights.push([end - first === rowsIn(share) ? tensor : `${tensor}[${first}:${end}]`, file]);
-        total_size += entry.end - entry.start;
-      }
+      const [first, end] = heldRows(share);
+      weights.push([end - first === rowsIn(share) ? tensor : `${tensor}[${first}:${end}]`, file]);
+      total_size += entry.end - entry.start;
     }
   }
   return {

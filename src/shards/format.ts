@@ -3,6 +3,7 @@ import {
   checkDigits,
   checksumOf,
   hashAround,
+  jsonObject,
   readMetadata,
   writeMetadata,
 } from "../checkpoint/format.js";
@@ -11,6 +12,7 @@ import { checkTypes, type Header, parseHeader, type TensorEntry } from "../check
 import { ADAM_DEFAULTS } from "../checks/defaults.js";
 import { fail, show, showShape } from "../checks/errors.js";
 import { MOMENT_FORMATS } from "../checks/formats.js";
+import { sameShape } from "../checks/values.js";
 import { FLOAT32, momentsOf, STORAGES } from "../memory/regions.js";
 import { blocksOf, DIGITS } from "./blocks.js";
 
@@ -18,7 +20,7 @@ import { blocksOf, DIGITS } from "./blocks.js";
 export type Kind = "optimizer" | "model";
 
 /** What Hugging Face's readers want to find in the metadata of a model's file. */
-const FORMATS: Record<Kind, string> = { optimizer: "fused-adam-shard", model: "pt" };
+export const FORMATS: Readonly<Record<Kind, string>> = { optimizer: "fused-adam-shard", model: "pt" };
 /** How their elements may be stored. */
 const DTYPES: Record<Kind, readonly string[]> = {
   optimizer: MOMENT_FORMATS.map((format) => STORAGES[format].dtype),
@@ -72,10 +74,8 @@ export function writeShardMetadata(kind: Kind, info: ShardInfo): Map<string, str
   metadata.set("ranks", String(info.ranks));
   metadata.set("params", String(info.params));
   if (info.merged) metadata.set(MERGED, "true");
-  const members = (map: ReadonlyMap<string, unknown>) =>
-    `{${Array.from(map, ([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`)}}`;
-  metadata.set("rows", members(info.shares));
-  metadata.set("sums", members(info.sums));
+  metadata.set("rows", jsonObject(info.shares));
+  metadata.set("sums", jsonObject(info.sums));
   return metadata;
 }
 
@@ -130,16 +130,11 @@ export function parseShard(label: string, kind: Kind, start: Uint8Array, fileLen
 
 function readShares(reader: JsonReader): Map<string, Share> {
   const shares = new Map<string, Share>();
-  const counts = () => {
-    const values: number[] = [];
-    reader.array(() => values.push(reader.count()));
-    return values;
-  };
   reader.object((name) => {
     const share: Record<string, number[]> = {};
     reader.object((key) => {
       if (key !== "shape" && key !== "rows") reader.unknownKey(key, ["shape", "rows"]);
-      share[key] = counts();
+      share[key] = reader.array(() => reader.count());
     });
     const { shape, rows } = share;
     if (shape === undefined || rows === undefined) invalid(`rows.${name}`, "a shape and rows", "one of them");
@@ -174,6 +169,17 @@ export function keysOf(kind: Kind, { groups }: Pick<ShardInfo, "groups">): Reado
   );
 }
 
+/** The tensors that a shard has in its file, and whose they are. */
+export function* entriesOf(shard: Shard): Iterable<{ name: string; tensor: string; entry: TensorEntry }> {
+  for (const [name, keys] of keysOf(shard.kind, shard)) {
+    for (const key of keys) {
+      const tensor = name + key;
+      const entry = shard.tensors.get(tensor);
+      if (entry !== undefined) yield { name, tensor, entry };
+    }
+  }
+}
+
 /** How many rows the whole tensor has. */
 export function rowsIn({ shape }: Share): number {
   return shape[0] ?? 1;
@@ -194,10 +200,6 @@ export function holds(share: Share, rank: number): boolean {
 export function heldShape(share: Share): readonly number[] {
   const [first, end] = heldRows(share);
   return share.shape.length === 0 ? share.shape : [end - first, ...share.shape.slice(1)];
-}
-
-export function sameShape(one: readonly number[], other: readonly number[]): boolean {
-  return one.length === other.length && one.every((size, i) => size === other[i]);
 }
 
 /** A contiguous part of a tensor in a file. */

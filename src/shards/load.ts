@@ -3,13 +3,14 @@ import { checkFinite } from "../checks/arrays.js";
 import { LOAD_DEFAULTS } from "../checks/defaults.js";
 import { fail, showShape } from "../checks/errors.js";
 import type { ParamState } from "../checks/types.js";
-import { widened } from "../memory/bfloat16.js";
+import { sameShape } from "../checks/values.js";
+import { asFloat32 } from "../memory/bfloat16.js";
 import { FLOAT32, STORAGES } from "../memory/regions.js";
 import type { Group } from "../optimizer/group.js";
 import { type CheckedState, checkNames, checkState } from "../optimizer/stateDict.js";
 import type { Tensor } from "../optimizer/tensor.js";
 import { BLOCK } from "./blocks.js";
-import { invalid, keysOf, sameShape } from "./format.js";
+import { invalid, keysOf } from "./format.js";
 import { type Reading, readPiece } from "./read.js";
 import { piecesOf, type ShardSet } from "./set.js";
 
@@ -79,6 +80,5 @@ function* readRows(
     yield* readPiece(piece, tensor, from, to, buffer, (block, offset) => bytes.set(block, at + offset));
     at += to - from;
   }
-  const values = new storage.View(bytes.buffer);
-  return values instanceof Float32Array ? values : widened(values);
+  return asFloat32(new storage.View(bytes.buffer));
 }

@@ -1,7 +1,7 @@
 import { DIGITS_AT, hashAround } from "../checkpoint/format.js";
 import { serializeHeader } from "../checkpoint/safetensors.js";
-import { type Part, type Plan, partsOf } from "../checkpoint/save.js";
-import { encodeUtf8 } from "../checkpoint/text.js";
+import { type Plan, partsOf, planFile } from "../checkpoint/save.js";
+import { checkText, encodeUtf8 } from "../checkpoint/text.js";
 import { failRange, failType } from "../checks/errors.js";
 import type { KernelKind } from "../checks/types.js";
 import { type Checks, checkBoolean, checkCount, checkObject, optionReader } from "../checks/values.js";
@@ -28,8 +28,8 @@ const read = optionReader(CHECKS);
 
 function checkRun(label: string, value: unknown): string {
   if (typeof value !== "string") failType(label, "a string", value);
-  // UTF-8 cannot have it, and two such strings could become the same.
-  if (/\p{Surrogate}/u.test(value)) failRange(label, "text without half of a surrogate pair", value);
+  // Two strings with half of a surrogate pair could become the same.
+  checkText(label, value);
   return value;
 }
 
@@ -59,22 +59,10 @@ export function planShard(
     const parts = held.flatMap((tensor) =>
       partsOf(tensor, kind === "model" ? "param" : "moment").map((part) => ({ ...part, shape: heldShape(tensor) })),
     );
-    return planFile(kind, common, parts);
+    const sums = new Map(parts.map((part) => [part.name, sumsOf(part.bytes())]));
+    return planFile(serializeShardHeader(kind, { ...common, sums }, parts), parts);
   };
   return settings.params ? { optimizer: plan("optimizer"), model: plan("model") } : { optimizer: plan("optimizer") };
-}
-
-function planFile(kind: Kind, common: Omit<ShardInfo, "sums">, parts: readonly Part[]): Plan {
-  const sums = new Map(parts.map((part) => [part.name, sumsOf(part.bytes())]));
-  const header = serializeShardHeader(kind, { ...common, sums }, parts);
-  const hash = hashAround(DIGITS_AT, header);
-  let { length } = header;
-  for (const part of parts) {
-    const view = part.bytes();
-    hash.update(view);
-    length += view.length;
-  }
-  return { header, parts, length, digits: hash.digest() };
 }
 
 /** With the checksum in its place. It is the header's alone: the data have their own in it. */

@@ -1,14 +1,14 @@
 import { show, showShape } from "../checks/errors.js";
+import { sameShape } from "../checks/values.js";
 import {
+  entriesOf,
   heldRows,
   invalid,
   type Kind,
-  keysOf,
   rowsIn,
   type Segment,
   type Shard,
   type Share,
-  sameShape,
   segmentsOf,
 } from "./format.js";
 
@@ -113,13 +113,9 @@ export function piecesOf({ shards }: ShardSet, name: string, tensor: string, fir
 /** Every part that shards have, with the name of its tensor, shard by shard. */
 export function* allPieces({ shards }: Pick<ShardSet, "shards">): Iterable<readonly [string, Piece]> {
   for (const shard of shards) {
-    for (const [name, keys] of keysOf(shard.kind, shard)) {
-      for (const tensor of keys.map((key) => name + key)) {
-        const entry = shard.tensors.get(tensor);
-        if (entry === undefined) continue;
-        for (const segment of segmentsOf(shard, name, tensor, entry))
-          yield [tensor, { ...segment, shard, dtype: entry.dtype }];
-      }
+    for (const { name, tensor, entry } of entriesOf(shard)) {
+      for (const segment of segmentsOf(shard, name, tensor, entry))
+        yield [tensor, { ...segment, shard, dtype: entry.dtype }];
     }
   }
 }

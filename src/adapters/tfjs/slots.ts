@@ -1,9 +1,10 @@
 import { fail, show } from "../../checks/errors.js";
+import { sameShape } from "../../checks/values.js";
 import { momentsOf } from "../../memory/regions.js";
 import type { Saved } from "./config.js";
 import type { Rule, Settings } from "./settings.js";
 import { Slot } from "./slot.js";
-import { inUse, sameShape } from "./tensors.js";
+import { inUse } from "./tensors.js";
 import type { Tf, Variable } from "./types.js";
 
 /** The state of all variables, in the order in which they first appeared or were saved. */

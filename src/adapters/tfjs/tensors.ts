@@ -1,15 +1,11 @@
 import { fail, failType, show } from "../../checks/errors.js";
-import { addName, isRecord } from "../../checks/values.js";
+import { addName, isRecord, sameShape } from "../../checks/values.js";
 import type { NamedTensor, NamedTensorMap, Tensor, Tf, Variable } from "./types.js";
 
 /** A variable and its gradient, if it has one this time. */
 export interface Work {
   readonly variable: Variable;
   readonly gradient: Tensor | undefined;
-}
-
-export function sameShape(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((size, i) => size === b[i]);
 }
 
 export function isTensor(value: unknown): value is Tensor {

@@ -1,11 +1,11 @@
 import { checkFinite } from "../../checks/arrays.js";
 import { fail, failMismatch, failType, show } from "../../checks/errors.js";
-import { checkArray, checkCount, isRecord } from "../../checks/values.js";
+import { checkArray, checkCount, isRecord, sameShape } from "../../checks/values.js";
 import { type MomentName, momentsOf } from "../../memory/regions.js";
 import type { Saved } from "./config.js";
 import type { Settings } from "./settings.js";
 import { Slot } from "./slot.js";
-import { isTensor, sameShape } from "./tensors.js";
+import { isTensor } from "./tensors.js";
 import type { NamedTensor, Tensor, Tf } from "./types.js";
 
 /** What tfjs and Keras call the moments: all first ones come first, then all second ones; the last only with amsgrad. */

@@ -102,29 +102,34 @@ describe("stepAsync does not block", () => {
     let turns = 0;
     let running = true;
     const tick = () => { if (running) { turns++; setImmediate(tick); } };
-    setImmediate(tick);
-    optimizer.grad("w").fill(1);
-    const { step } = await optimizer.stepAsync({ clipNorm: 1 });
-    running = false;
     const twin = make(1, ${64 * SMALL});
     twin.step();
+    optimizer.grad("w").fill(1);
     twin.grad("w").fill(1);
-    twin.step({ clipNorm: 1 });
+    // A busy machine may give this thread no time during one step. If steps blocked, there would be a turn or two in each.
+    for (let tries = 0; tries < 200 && turns <= 10; tries++) {
+      turns = 0;
+      running = true;
+      setImmediate(tick);
+      await optimizer.stepAsync({ clipNorm: 1 });
+      running = false;
+      twin.step({ clipNorm: 1 });
+    }
     const same = twin.param("w").every((x, i) => x === optimizer.param("w")[i]);
-    console.log(before, step, turns > 10, same, waited > 0, messages > 0);`;
+    console.log(before, turns > 10, same, waited > 0, messages > 0);`;
   const count = `
     let [waited, messages] = [0, 0];
     const { waitAsync } = Atomics;
     process.on("worker", (worker) => worker.on("message", () => messages++));`;
 
-  it("the event loop turns more than 10 times during one over 4 Mi elements; no message is sent", async () => {
+  it("the event loop turns more than 10 times during one of 200 over 4 Mi elements; no message is sent", async () => {
     const script = `${count} Atomics.waitAsync = (...args) => { waited++; return waitAsync.apply(Atomics, args); };`;
-    expect(await child(script + TURNS)).toBe("1 2 true true true false");
+    expect(await child(script + TURNS)).toBe("1 true true true false");
   });
 
   it("the same by messages where Atomics.waitAsync is missing, and step sends none there either", async () => {
     const script = `${count} delete Atomics.waitAsync;`;
-    expect(await child(script + TURNS)).toBe("1 2 true true false true");
+    expect(await child(script + TURNS)).toBe("1 true true false true");
     const sync = `${script} ${START}
       const optimizer = make();
       await optimizer.stepAsync();

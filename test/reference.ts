@@ -42,14 +42,19 @@ function flushed(x: number): number {
   return Math.abs(x) < SMALLEST_NORMAL ? 0 : x;
 }
 
+const FLOAT = new Float32Array(1);
+const BITS = new Uint32Array(FLOAT.buffer);
+
 /** The bits of the nearest float32, as an integer. */
 function bitsOf(x: number): number {
-  return new Uint32Array(Float32Array.of(x).buffer)[0]!;
+  FLOAT[0] = x;
+  return BITS[0]!;
 }
 
 /** The float32 that begins with these 16 bits and goes on with zeros. */
 export function fromBfloat16(bits: number): number {
-  return new Float32Array(Uint32Array.of(bits * 65536).buffer)[0]!;
+  BITS[0] = bits * 65536;
+  return FLOAT[0]!;
 }
 
 const WORD = 2n ** 32n;
@@ -66,9 +71,9 @@ export function referenceSeed(t: number): bigint {
 }
 
 /** x with `addend`, below 2^16, added to its bits, of which only the upper 16 are kept; NaN becomes 0x7FC0. */
-function stored(x: number, addend: bigint): number {
+function stored(x: number, addend: number): number {
   if (Number.isNaN(x)) return fromBfloat16(0x7fc0);
-  return fromBfloat16(Number(((BigInt(bitsOf(x)) + addend) % WORD) >> 16n));
+  return fromBfloat16(Math.floor(((bitsOf(x) + addend) % 2 ** 32) / 65536));
 }
 
 /**
@@ -136,8 +141,9 @@ export function referenceStep(state: ReferenceState, options: ReferenceOptions, 
     param[i] = p;
     let kept = [m, v, a];
     if (options.moments === "bfloat16") {
-      const h = ((BigInt(bitsOf(m)) + seed) * 0x9e3779b1n) % WORD;
-      kept = [stored(m, h % 65536n), stored(v, h >> 16n), stored(a, h >> 16n)];
+      const h = Number(((BigInt(bitsOf(m)) + seed) * 0x9e3779b1n) % WORD);
+      const upper = Math.floor(h / 65536);
+      kept = [stored(m, h % 65536), stored(v, upper), stored(a, upper)];
     }
     if (flush) kept = kept.map(flushed);
     expAvg[i] = kept[0]!;

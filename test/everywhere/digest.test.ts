@@ -1,10 +1,9 @@
-/** 10,000 steps leave the same bits in every engine, on every thread and any number of them, SIMD or TypeScript. */
+/** Long runs leave the same bits in every engine, on every thread and any number of them, SIMD or TypeScript. */
 import { describe, expect, it } from "vitest";
 import { HOST } from "../support/host.js";
-import { HALF_DIGEST, halfRun } from "./halfRun.js";
-import { DIGESTS, digestOf, longRun, MODES } from "./longRun.js";
+import { DIGESTS } from "./digests.js";
+import { CASES, longRun } from "./longRun.js";
 
-const modes = Object.keys(MODES) as (keyof typeof MODES)[];
 const WAYS = [
   { kernel: "simd", threads: 1, how: "step" },
   { kernel: "simd", threads: 2, how: "step" },
@@ -20,31 +19,21 @@ const canShare = HOST.isolated && HOST.blobWorkers;
 const isWhole = HOST.thread === "main" && canShare && HOST.wasm;
 
 function whyNot({ kernel, threads, how }: (typeof WAYS)[number]): string | undefined {
-  if (kernel === "simd" && !HOST.wasm && HOST.module === undefined) return "needs compiling WebAssembly";
+  if (kernel === "simd" && !HOST.wasm && HOST.modules === undefined) return "needs compiling WebAssembly";
   if (threads === 1) return canShare && !isWhole ? "on 1 thread it ran on the engine's main thread" : undefined;
   if (!canShare) return "needs threads";
   return how === "step" && !mayBlock ? "steps on a page's main thread use no threads" : undefined;
 }
 
-describe.each(modes)("%s: SHA-256 of norms, parameters and moments after 10,000 steps", (mode) => {
+describe.each(CASES)("%s, %s: SHA-256 of norms, parameters, moments and copies after %i steps", (run, mode) => {
   for (const way of WAYS) {
     const { kernel, threads, how } = way;
     it(`${kernel}, ${threads} threads, ${how}`, async ({ skip }) => {
       const why = whyNot(way);
       if (why !== undefined) skip(why);
-      const module = kernel === "simd" ? HOST.module : undefined;
-      expect(await digestOf(await longRun(mode, { kernel, threads, module }, how))).toBe(DIGESTS[mode]);
-    });
-  }
-});
-
-describe("numbers of 16 bits: SHA-256 of parameters, moments and copies after 100 steps", () => {
-  for (const way of WAYS) {
-    const { kernel, threads, how } = way;
-    it(`${kernel}, ${threads} threads, ${how}`, async ({ skip }) => {
-      const why = whyNot(way) ?? (kernel === "simd" && HOST.module !== undefined && "has a module for float32 alone");
-      if (why) skip(why);
-      expect(await digestOf(await halfRun({ kernel, threads }, how))).toBe(HALF_DIGEST);
+      const module = kernel === "simd" ? HOST.modules?.[run === "halves" ? "half" : "simd"] : undefined;
+      const { digests } = await longRun(run, mode, { kernel, threads, module }, how);
+      expect(digests).toEqual(DIGESTS[run][mode]);
     });
   }
 });

@@ -36,9 +36,11 @@ export const runInWorkerd: RunFile = async (command, folder, file, host, longest
   const bundle = bundleOf(file);
   const config = `${folder}/${bundle}.capnp`;
   const chunks = readdirSync(`${folder}/chunks`).map((name) => `chunks/${name}`);
-  cpSync(`${root}dist/wasm/simd.wasm`, `${folder}/simd.wasm`);
   const modules = ["workerd.mjs", bundle, ...chunks].map((name) => `(name = "${name}", esModule = embed "${name}")`);
-  modules.push('(name = "simd.wasm", wasm = embed "simd.wasm")');
+  for (const name of ["simd.wasm", "half-simd.wasm"]) {
+    cpSync(`${root}dist/wasm/${name}`, `${folder}/${name}`);
+    modules.push(`(name = "${name}", wasm = embed "${name}")`);
+  }
   const job = JSON.stringify(JSON.stringify({ bundle, host }));
   writeFileSync(
     config,

@@ -18,7 +18,7 @@ import {
 } from "fused-adam/schedules";
 import { describe, expect, it } from "vitest";
 import { power } from "../../src/schedules/power.js";
-import { digestOf } from "../everywhere/longRun.js";
+import { digestOf } from "../everywhere/digests.js";
 import { caught, type Expected, expectError, polluted, rangeError, typeError, wrong } from "../support/api.js";
 import { bigPower } from "../support/bigPower.js";
 import { exactCosine } from "../support/exactCosine.js";

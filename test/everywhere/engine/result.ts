@@ -23,8 +23,8 @@ export interface Host {
   readonly isolated: boolean;
   /** Whether the host lets WebAssembly be compiled. */
   readonly wasm: boolean;
-  /** simd.wasm, compiled by a host that lets nobody else compile. */
-  readonly module?: WebAssembly.Module;
+  /** simd.wasm and half-simd.wasm, compiled by a host that lets nobody else compile. */
+  readonly modules?: Readonly<Record<"simd" | "half", WebAssembly.Module>>;
   /** Whether the host lets workers be made from Blob URLs. */
   readonly blobWorkers: boolean;
   /** Whether what takes long and ran in a sibling is left out. */

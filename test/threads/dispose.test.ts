@@ -91,19 +91,23 @@ it("when dispose() has returned, nobody writes to the host's memory: 24 times in
   const at = (region: number) => 4096 + 4 * length * region;
   let stopped = 0;
   for (let round = 0; round < 24; round++) {
-    const optimizer = AdamW.createSync(
-      { w: { length, param: at(0), grad: at(1), expAvg: at(2), expAvgSq: at(3) } },
-      { memory, threads: 2 + (round % 2), kernel: "scalar" },
+    const workers = new Workers();
+    const optimizer = workers.spawn(() =>
+      AdamW.createSync(
+        { w: { length, param: at(0), grad: at(1), expAvg: at(2), expAvgSq: at(3) } },
+        { memory, threads: 2 + (round % 2), kernel: "scalar" },
+      ),
     );
     words.fill(0);
     optimizer.grad("w").fill(1);
     const before = new Uint32Array(memory.buffer, at(2), length);
+    // Eight chunks for each worker, 20 ms for each chunk: it is long before all is done that one has begun.
+    workers.next("Plod");
     const failing = optimizer.stepAsync().then(
       () => undefined,
       (error: unknown) => error,
     );
-    // Not before a worker has begun, and long before all is done.
-    while (before[0] === 0 && before[length / 2] === 0) await new Promise((resolve) => setImmediate(resolve));
+    await workers.arrival();
     optimizer.dispose();
     stopped += before.includes(0) ? 1 : 0;
     words.fill(SENTINEL);

@@ -1,7 +1,7 @@
 /**
- * Workers that throw, end or hang in the middle of an update. The step fails within 15 s (5 s without a sign of life, on a machine
- * that is busy with other tests), counts nothing, and what is half written is not given out. After the state is loaded the run
- * goes on as if nothing had happened.
+ * Workers that throw, end or hang in the middle of an update. The step fails within 100 polls (50 without a sign of life: 5 s where
+ * nobody else needs the machine), counts nothing, and what is half written is not given out. After the state is loaded the run goes on
+ * as if nothing had happened.
  */
 import { mkdtempSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -14,11 +14,10 @@ import { fileUnless, on } from "../support/host.js";
 import { dyadic } from "../support/model.js";
 import { scratch } from "../support/scratch.js";
 import { CALLS, type Call, call, expectSameRun, fillAll, large } from "./support.js";
-import { Workers } from "./workers.js";
+import { pollsOf, Workers } from "./workers.js";
 
 fileUnless(on("deno") && "the workers that it makes misbehave hang in Deno's node:worker_threads");
 
-const BOUND = 15_000;
 const THREADS = 3;
 const worker = stateError("threads", "ERR_WORKER");
 const lost = stateError("optimizer", "ERR_STATE_LOST");
@@ -92,11 +91,13 @@ async function loses(how: Call, way: Way, recovery: keyof typeof RECOVERIES): Pr
   fillAll(both, 2, dyadic);
   await way.before(workers);
 
-  const start = performance.now();
-  const failing = caught(() => call(how, victim), "the step");
-  await way.during?.(workers);
-  const error = await failing;
-  expect(performance.now() - start).toBeLessThan(BOUND);
+  let error: unknown;
+  const polls = await pollsOf(async () => {
+    const failing = caught(() => call(how, victim), "the step");
+    await way.during?.(workers);
+    error = await failing;
+  });
+  expect(polls).toBeLessThan(100);
   expectError(error, worker);
   expect(String(error)).toMatch(way.says);
   expect(victim.steps).toBe(2);
@@ -149,14 +150,14 @@ const rows = (how: Call, ways: Record<string, Way>): Row[] =>
 
 describe("a worker lost in the middle of an update", () => {
   it.concurrent.each(rows("stepAsync", { ...BOTH, ...ASYNC }))(
-    "%s with one %s fails within 15 s, and goes on once loaded",
+    "%s with one %s fails within 100 polls, and goes on once loaded",
     async (how, _, way, recovery) => {
       await loses(how, way, recovery);
     },
   );
 
   it.each(rows("step", { ...SYNC, ...BOTH }))(
-    "%s with one %s fails within 15 s, and goes on once loaded",
+    "%s with one %s fails within 100 polls, and goes on once loaded",
     async (how, _, way, recovery) => {
       await loses(how, way, recovery);
     },

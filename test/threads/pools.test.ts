@@ -103,12 +103,14 @@ it(
         await Promise.all(exits);
         return used;
       }
+      const atFirst = count();
+      const settle = async (most) => { for (let i = 0; count() > most && i < 100; i++) await sleep(50); };
       await use(0);
-      await sleep(500);
+      await settle(atFirst);
       const before = count();
       let most = 0;
       for (let n = 1; n <= 12; n++) most = Math.max(most, await use(n));
-      for (let i = 0; count() > before && i < 100; i++) await sleep(50);
+      await settle(before);
       console.log(exits.length, most - before, count() - before);`;
     // A worker of the last one may still have been there when the next began.
     expect(await child(script)).toMatch(/^26 [1-4] (0|-\d+)$/);

@@ -1,4 +1,4 @@
-/** Programs as users write them, each in a process of its own, which must end by itself within 30 s. */
+/** Programs as users write them, each in a process of its own, which must end by itself. */
 import { describe, expect, it } from "vitest";
 import { fileUnless, noNodeOptions, notBuilt, on } from "../support/host.js";
 import { SMALL } from "./support.js";
@@ -72,7 +72,7 @@ describe("a process ends by itself, its optimizer", () => {
   });
 });
 
-it("an optimizer dropped without dispose: its workers end within 20 s of garbage collection", async ({ skip }) => {
+it("an optimizer dropped without dispose: its workers end within 400 garbage collections", async ({ skip }) => {
   skip(on("bun"), "Bun has not finalized a dropped optimizer by then");
   const script = `${START}
     const exits = [];
@@ -82,15 +82,14 @@ it("an optimizer dropped without dispose: its workers end within 20 s of garbage
     await optimizer.stepAsync();
     optimizer.stateDict();
     optimizer = undefined;
-    const until = Date.now() + 20000;
     const all = Promise.all(exits).then(() => true);
     let ended = false;
-    while (!ended && Date.now() < until) {
+    for (let collections = 0; !ended && collections < 400; collections++) {
       gc();
       ended = await Promise.race([all, new Promise((resolve) => setTimeout(resolve, 50, false))]);
     }
     console.log(exits.length, ended);`;
-  expect(await child(script, ["--expose-gc"], 40_000)).toBe("2 true");
+  expect(await child(script, ["--expose-gc"])).toBe("2 true");
 });
 
 describe("stepAsync does not block", () => {
@@ -130,14 +129,13 @@ describe("stepAsync does not block", () => {
   it("the same by messages where Atomics.waitAsync is missing, and step sends none there either", async () => {
     const script = `${count} delete Atomics.waitAsync;`;
     expect(await child(script + TURNS)).toBe("1 true true false true");
+    // Each of the two workers sends one as it starts and one as it leaves the stepAsync, early or late.
     const sync = `${script} ${START}
       const optimizer = make();
       await optimizer.stepAsync();
-      await new Promise((resolve) => setTimeout(resolve, 200));
-      messages = 0;
       for (let i = 0; i < 100; i++) optimizer.step();
       await new Promise((resolve) => setTimeout(resolve, 200));
-      console.log(messages);`;
-    expect(await child(sync)).toBe("0");
+      console.log(messages <= 4 ? "4 at most" : messages);`;
+    expect(await child(sync)).toBe("4 at most");
   });
 });

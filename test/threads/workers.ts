@@ -7,9 +7,9 @@ import { root } from "../support/root.js";
 
 /**
  * What a worker does when it has taken a chunk. To linger is to be slow to leave the job; to dawdle, to be slow to enter one,
- * while the host is slow to write the next.
+ * while the host is slow to write the next; to plod, to be slow with each chunk.
  */
-export const Deed = { Work: 0, Throw: 1, Hang: 2, Exit: 3, Pause: 4, Linger: 5, Dawdle: 6 } as const;
+export const Deed = { Work: 0, Throw: 1, Hang: 2, Exit: 3, Pause: 4, Linger: 5, Dawdle: 6, Plod: 7 } as const;
 const DEED = 0;
 const ARRIVED = 1;
 const GATE = 2;
@@ -38,6 +38,7 @@ const LEAD = `{
       if (deed === ${Deed.Hang}) for (;;);
       if (deed === ${Deed.Exit}) process.exit(3);
       wait(control, ${DEED}, ${Deed.Pause});
+      wait(control, ${DEED}, ${Deed.Plod}, 20);
       return old;
     };
     Atomics.notify = (array, index, count) => {
@@ -50,7 +51,7 @@ const LEAD = `{
 
 const threads = process.getBuiltinModule("node:worker_threads");
 const { Worker: Original } = threads;
-const { add, store } = Atomics;
+const { add, store, wait } = Atomics;
 const FIRST = controlLength(0);
 let spawning: Workers | undefined;
 /** For each pool's control words whose workers these are. */
@@ -133,15 +134,34 @@ const delay = ((array: Int32Array, index: number, value: number) => {
   return store(array, index, value);
 }) as typeof Atomics.store;
 
+/** The interval in which a pool looks after its workers, in milliseconds. It counts such polls, and no time: so does a test of it. */
+const POLL_MS = 100;
+let waits = 0;
+Atomics.wait = ((array: Int32Array, index: number, value: number, timeout?: number) => {
+  if (timeout === POLL_MS) waits++;
+  return wait(array, index, value, timeout);
+}) as typeof Atomics.wait;
+
+/** How many polls pass while `run` goes on: in `step` this thread waits in them, for a `stepAsync` its event loop does. */
+export async function pollsOf(run: () => Promise<unknown>): Promise<number> {
+  const before = waits;
+  let turns = 0;
+  const timer = setInterval(() => turns++, POLL_MS);
+  await run();
+  clearInterval(timer);
+  return waits - before + turns;
+}
+
 /**
- * What a script of the package's user prints, in a Node of its own. Rejects unless it ends by itself, in time and well.
+ * What a script of the package's user prints, in a Node of its own. Rejects unless it ends by itself and well. The timeout is there
+ * for one that hangs.
  *
  * @param descriptors how many files the process may have open; undefined: as many as this one
  */
 export async function child(
   script: string,
   flags: readonly string[] = [],
-  timeout = 30_000,
+  timeout = 120_000,
   descriptors?: number,
 ): Promise<string> {
   const node = [process.execPath, ...flags, "--input-type=module", "--eval", script];

@@ -23,8 +23,9 @@ export default defineConfig(({ mode }) => {
       server: { deps: { external: [/\/dist\/esm\//] } },
       // What is read from there is no import.
       forceRerunTriggers: ["**/build/wasm/*.wasm"],
-      testTimeout: 60_000 + FUZZ_MILLISECONDS,
-      hookTimeout: 120_000,
+      // For what hangs. What takes seconds here may take minutes on one core that others need, too.
+      testTimeout: 300_000 + FUZZ_MILLISECONDS,
+      hookTimeout: 300_000,
       // Two also where there are only two cores: many tests wait for others, workers and browsers.
       maxWorkers: Math.max(2, availableParallelism() - 1),
     },

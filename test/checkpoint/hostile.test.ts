@@ -398,9 +398,8 @@ import { loadCheckpoint } from "fused-adam/checkpoint";
 const optimizer = AdamW.createSync({ w: { shape: [2, 2] } });
 const results = process.argv.slice(1).map((path) => {
   const bytes = readFileSync(path);
-  const start = performance.now();
   try { loadCheckpoint(optimizer, bytes); return ["loaded"]; }
-  catch (error) { return [error.code, performance.now() - start, error.message.length]; }
+  catch (error) { return [error.code, error.message.length]; }
 });
 console.log(JSON.stringify(results));
 `;
@@ -439,14 +438,11 @@ test("no header makes loading hang, or allocate more than a small multiple of th
       return path;
     });
     const args = ["--max-old-space-size=100", "--input-type=module", "--eval", SCRIPT, ...paths];
-    const results = JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8" })) as [
-      string,
-      number,
-      number,
-    ][];
-    results.forEach(([code, milliseconds, length], i) => {
+    // All take some seconds. The square of their size would take hours.
+    const printed = execFileSync(process.execPath, args, { encoding: "utf8", timeout: 240_000, killSignal: "SIGKILL" });
+    const results = JSON.parse(printed) as [code: string, length: number][];
+    results.forEach(([code, length], i) => {
       expect(code, paths[i]).toMatch(/^ERR_CHECKPOINT|ERR_STATE_MISMATCH$/);
-      expect(milliseconds, paths[i]).toBeLessThan(10_000);
       expect(length, paths[i]).toBeLessThan(1000);
     });
   } finally {
@@ -454,13 +450,25 @@ test("no header makes loading hang, or allocate more than a small multiple of th
   }
 });
 
-test("a file with tens of thousands of tensors loads in a moment", unless(inV8Once), () => {
-  const params = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`p${i}`, { shape: [1] }]));
-  const optimizer = AdamW.createSync(params);
-  const start = performance.now();
-  loadCheckpoint(optimizer, encodeCheckpoint(optimizer, { params: true }));
-  expect(performance.now() - start).toBeLessThan(10_000);
-});
+test(
+  "four times as many tensors, up to 20,000, take less than eight times as long to save and load",
+  unless(inV8Once),
+  () => {
+    const optimizers = [5_000, 20_000].map((length) =>
+      AdamW.createSync(Object.fromEntries(Array.from({ length }, (_, i) => [`p${i}`, { shape: [1] }]))),
+    );
+    // The shortest times of up to ten: of what else the machine did there is least in them.
+    const shortest = [Infinity, Infinity];
+    for (let tries = 0; tries < 10 && !(shortest[1]! < 8 * shortest[0]!); tries++) {
+      for (const [i, optimizer] of optimizers.entries()) {
+        const start = performance.now();
+        loadCheckpoint(optimizer, encodeCheckpoint(optimizer, { params: true }));
+        shortest[i] = Math.min(shortest[i]!, performance.now() - start);
+      }
+    }
+    expect(shortest[1]).toBeLessThan(8 * shortest[0]!);
+  },
+);
 
 test("names from a file are escaped in messages: no control character, no change of direction", () => {
   const name = "a\u001b[2J\u009b\u007f\u202e\u2066\u200bb";

@@ -62,7 +62,8 @@ export const BROWSERS: readonly Browser[] = [
   },
 ];
 
-const LONGEST = 180_000;
+/** Milliseconds for a file of tests, of which most take seconds: for what hangs. */
+const LONGEST = 600_000;
 
 /** Runs all visits in order, in one browser as long as it answers. */
 export async function runInBrowser(

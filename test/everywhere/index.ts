@@ -51,7 +51,7 @@ async function inRuntime(runtime: (typeof RUNTIMES)[number]): Promise<void> {
   const binary = binaryOf(runtime);
   if ("missing" in binary) return report.addAbsent(engine, binary.missing);
   const isLeftOut = isAmong((brief && runtime.brief?.without) || []);
-  const { command = (path) => [path], run = runInProcess, patience = 180_000 } = runtime;
+  const { command = (path) => [path], run = runInProcess, patience = 600_000 } = runtime;
   for (const { mode, host, file } of visitsOf(engine, runtime.modes)) {
     const result = isLeftOut(file)
       ? { tests: [], skipped: runtime.brief?.why }

@@ -240,12 +240,12 @@ describe("what is no file is refused by its kind, saving and loading, and stays"
     expect(readdirSync(folder).sort()).toEqual(["link", "run.safetensors"]);
   }
 
-  it("a named pipe, to which nobody writes", { timeout: 20_000 }, async () => {
+  it("a named pipe, to which nobody writes", async () => {
     execFileSync("mkfifo", [path]);
     await refused("a named pipe", (stat) => stat!.isFIFO());
   });
 
-  it("a named pipe that takes the file's place when it has been looked at", { timeout: 20_000 }, async () => {
+  it("a named pipe that takes the file's place when it has been looked at", async () => {
     await save();
     const file = await fs.stat(path);
     rmSync(path);

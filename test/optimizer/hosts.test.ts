@@ -42,7 +42,7 @@ async function print(missing: readonly string[]): Promise<string> {
     }
     process.exit(0);`;
   const args = ["--no-warnings", "--input-type=module", "--eval", script];
-  return (await run(process.execPath, args, { cwd: root, timeout: 60_000 })).stdout;
+  return (await run(process.execPath, args, { cwd: root, timeout: 120_000 })).stdout;
 }
 
 describe("imports and steps", () => {

@@ -3,13 +3,10 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { transformSync } from "esbuild";
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { installExample } from "../support/installExample.js";
 import { recipe } from "../support/markdown.js";
 import { root } from "../support/root.js";
-
-// 320 MB are installed, on a machine that may be busy.
-vi.setConfig({ testTimeout: 180_000, hookTimeout: 300_000 });
 
 const EXAMPLE = join(root, "examples/disco");
 

@@ -1,7 +1,7 @@
 /** The examples run as their READMEs say, and train as the float32 reference does. */
 import { execFileSync } from "node:child_process";
 import { build } from "vite";
-import { beforeAll, describe, expect, it, vi } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { adamwFor } from "../../examples/float32arrays/integrate.js";
 import { createNetwork, pairsOf } from "../../examples/float32arrays/network.js";
 import { trainEpoch } from "../../examples/float32arrays/train.js";
@@ -19,9 +19,6 @@ import { hyperOf } from "../support/model.js";
 import { stage } from "../support/pages.js";
 import { root } from "../support/root.js";
 import { fileIn, ISOLATED } from "../support/site.js";
-
-// They start processes, which a busy machine keeps waiting.
-vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 /** What an example prints, and the numbers that follow a word in it. */
 function run(example: string, env?: NodeJS.ProcessEnv): { text: string; numbers(after: string): number[] } {

@@ -60,7 +60,7 @@ describe("servers send both headers", () => {
               ({ ok }) => ok,
               () => false,
             ),
-          { timeout: 20_000 },
+          { timeout: 120_000 },
         )
         .toBe(true);
       await expectHeaders(`http://127.0.0.1:${port}/`);
@@ -171,7 +171,7 @@ describe("Chromium", unless(noChromium), () => {
     const page = await context.newPage();
     await page.goto(`${site.url}/`);
     await page.waitForFunction("crossOriginIsolated && document.readyState === 'complete'", undefined, {
-      timeout: 20_000,
+      timeout: 120_000,
     });
     const bytes = await page.evaluate(
       "new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer.byteLength",

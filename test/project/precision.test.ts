@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { nearest, roundToNearest } from "../../examples/precision/bfloat16.js";
 import { contradictions } from "../../examples/precision/checks.js";
 import { CONTENDERS } from "../../examples/precision/contenders.js";
@@ -17,8 +17,6 @@ import { expectSameBits } from "../support/bits.js";
 import { nearestPattern, VALUES } from "../support/halves.js";
 import { hyperOf } from "../support/model.js";
 import { root } from "../support/root.js";
-
-vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 describe("the transformer", () => {
   const size: Size = { tokens: 7, length: 5, from: 2, width: 8, heads: 2, hidden: 12 };

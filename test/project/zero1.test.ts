@@ -5,8 +5,8 @@ import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { installExample } from "../support/installExample.js";
 import { root } from "../support/root.js";
 
-// Four ranks on two cores, beside other tests.
-vi.setConfig({ testTimeout: 400_000, hookTimeout: 120_000 });
+// Four ranks, on one core perhaps, beside other tests.
+vi.setConfig({ testTimeout: 900_000 });
 
 const EXAMPLE = join(root, "examples/zero1");
 

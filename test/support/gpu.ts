@@ -27,6 +27,6 @@ export function gpuPage<Tools>(source: string): Call<Tools> {
     page = await site.browser.newPage();
     await page.goto(site.url);
     await page.waitForFunction("globalThis.ready");
-  }, 60_000);
+  });
   return (run, argument) => page.evaluate(`(${run})(globalThis, ${JSON.stringify(argument)})`);
 }

@@ -10,7 +10,7 @@ export class DemoPage {
     readonly context: BrowserContext,
     readonly page: Page,
   ) {
-    context.setDefaultTimeout(90_000);
+    context.setDefaultTimeout(240_000);
     page.on("console", (message) => {
       if (message.type() === "error") this.errors.push(message.text());
     });

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import type { Browser, BrowserContextOptions } from "playwright-core";
 import { build } from "vite";
-import { afterEach, beforeAll, vi } from "vitest";
+import { afterEach, beforeAll } from "vitest";
 import { launch } from "../support/chromium.js";
 import { fileIn, NOT_FOUND, type Site, serve } from "../support/site.js";
 import { DemoPage } from "./demoPage.js";
@@ -11,9 +11,6 @@ const UNTRUSTED = "demo.test";
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
 export const configFile = path("../../examples/web/vite.config.ts");
-
-// Some seconds each where the machine has nothing else to do.
-vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 /** Where the page is shown: a browser, and a static host that has it in a folder, for the page must not care where it lies. */
 export class Stage {

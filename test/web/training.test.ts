@@ -172,7 +172,7 @@ describe("the page, in Chromium", unless(noChromium), () => {
       await page.getByLabel("Parameters").selectOption("4,096");
       await page.getByLabel("TensorFlow.js on").selectOption(backend);
       await demo.click("Compare");
-      await page.locator("#speed-status", { hasText: /^(Done|No)/ }).waitFor({ timeout: 50_000 });
+      await page.locator("#speed-status", { hasText: /^(Done|No)/ }).waitFor();
       expect(await demo.text("speed-status")).toBe("Done.");
       const rows = await demo.table("speed-table");
       expect(rows.map(([name]) => name)).toEqual([

@@ -361,7 +361,7 @@ describe("in Chromium", unless(noChromium), () => {
       const counts = (list: typeof few) =>
         list!.map((state) => [state!.numTensors, state!.numDataBuffers, state!.numBytes, state!.data]);
       expect(counts(many)).toEqual(counts(few));
-    }, 120_000);
+    });
 
     it("fit of convolution, batch norm and dense: the losses of the cpu backend within 1e-3", async () => {
       const train = (backend: string) =>

@@ -1,6 +1,6 @@
 import type { VitestRunner } from "@vitest/runner";
 
-/** As vitest would have it, with more patience: some engines share the machine with others here. */
+/** As vitest.config.ts has it. */
 export const CONFIG: VitestRunner["config"] = {
   root: "/",
   setupFiles: [],
@@ -11,8 +11,8 @@ export const CONFIG: VitestRunner["config"] = {
   sequence: { seed: 0, hooks: "stack", setupFiles: "list" },
   chaiConfig: undefined,
   maxConcurrency: 1,
-  testTimeout: 120_000,
-  hookTimeout: 120_000,
+  testTimeout: 300_000,
+  hookTimeout: 300_000,
   retry: 0,
   includeTaskLocation: false,
   tags: [],

@@ -11,7 +11,7 @@ import { root } from "../../support/root.js";
 import { temporaryFolder } from "./support.js";
 
 // Some 40 runs of 5,000 steps, twice: half a minute, more where others are at work.
-vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
+vi.setConfig({ testTimeout: 900_000, hookTimeout: 1_800_000 });
 
 interface Ended {
   readonly code: number | null;

@@ -1,11 +1,9 @@
 /** The network of examples/decoupling, against float64 and finite differences of it. */
-import { beforeAll, describe, expect, it, vi } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import type { Dataset } from "../../../examples/decoupling/dataset.js";
 import { Network } from "../../../examples/decoupling/network.js";
 import { createRng } from "../../../examples/shared/rng.js";
 import { compiledNetwork, randomDataset } from "./support.js";
-
-vi.setConfig({ hookTimeout: 180_000 });
 
 let module: WebAssembly.Module;
 beforeAll(() => {

@@ -1,7 +1,7 @@
 /** The figures of examples/decoupling that stand on pages: they are what training gives, and the same wherever they stand. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, it, vi } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { addition } from "../../../examples/decoupling/addition.js";
 import { Network } from "../../../examples/decoupling/network.js";
 import { publish } from "../../../examples/decoupling/publish.js";
@@ -10,8 +10,6 @@ import { STUDIES } from "../../../examples/decoupling/study.js";
 import { Training } from "../../../examples/decoupling/training.js";
 import { root } from "../../support/root.js";
 import { compiledNetwork } from "./support.js";
-
-vi.setConfig({ testTimeout: 300_000, hookTimeout: 180_000 });
 
 const [readme, page, svg] = ["README.md", "docs/family.md", "docs/decoupling/grid.svg"].map((path) =>
   readFileSync(join(root, path), "utf8"),

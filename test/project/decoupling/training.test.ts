@@ -16,8 +16,6 @@ import { expectSameBits } from "../../support/bits.js";
 import { hyperOf } from "../../support/model.js";
 import { compiledNetwork, randomDataset, temporaryFolder } from "./support.js";
 
-vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
-
 let module: WebAssembly.Module;
 beforeAll(() => {
   module = compiledNetwork();

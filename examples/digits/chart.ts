@@ -26,8 +26,10 @@ const STROKES = [
   { colour: "#7d8590", dash: "2 3" },
 ];
 
-/** Training and held-out loss of every run, side by side, as a stand-alone SVG. */
-export function lossChart(runs: readonly TrainedRun[]): string {
+/** Training and held-out loss of every run, side by side, as a stand-alone SVG. Runs of different widths are called by these. */
+export function lossChart(title: string, runs: readonly TrainedRun[]): string {
+  const differ = new Set(runs.map(({ width }) => width)).size > 1;
+  const labels = runs.map(({ width, rule }) => (differ ? width : rule.label));
   const epochs = runs[0]!.evaluations.at(-1)!.epoch;
   const panels: Panel[] = [
     {
@@ -58,9 +60,9 @@ export function lossChart(runs: readonly TrainedRun[]): string {
   }
 </style>
 <rect class="paper" width="${WIDTH}" height="${HEIGHT}"/>
-<text class="title" x="${PLOT.lefts[0]}" y="26">MNIST digits, one model, one seed, four update rules</text>
+<text class="title" x="${PLOT.lefts[0]}" y="26">${title}</text>
 ${panels.map((panel, i) => drawPanel(panel, PLOT.lefts[i]!, epochs)).join("\n")}
-${runs.map((run, i) => legendEntry(run, i, runs.length)).join("\n")}
+${labels.map((label, i) => legendEntry(label, i, runs.length)).join("\n")}
 </svg>
 `;
 }
@@ -111,11 +113,11 @@ ${curves.join("\n")}
 </g>`;
 }
 
-function legendEntry({ rule }: TrainedRun, i: number, count: number): string {
+function legendEntry(label: string, i: number, count: number): string {
   const { colour, dash } = STROKES[i % STROKES.length]!;
   const left = PLOT.lefts[0]! + (i * (WIDTH - PLOT.lefts[0]!)) / count;
   return `<g transform="translate(${left.toFixed(0)} ${HEIGHT - 24})">
 <line class="curve" x2="28" stroke="${colour}" stroke-dasharray="${dash}"/>
-<text x="36" dy="0.35em">${rule.label}</text>
+<text x="36" dy="0.35em">${label}</text>
 </g>`;
 }

@@ -1,3 +1,4 @@
+import { differenceOf } from "../shared/width.js";
 import type { DecayColumn, DecayTable } from "./decayTable.js";
 import type { TrainedRun } from "./train.js";
 
@@ -39,4 +40,16 @@ export function contradictions(
     );
   }
   return found;
+}
+
+/** The mean difference of two training curves that lie on each other: less than a pixel in a chart of their losses. */
+const APART = 0.002;
+
+/** A sentence for each pair of runs whose training curves do not lie on each other. */
+export function differences(pairs: readonly (readonly [TrainedRun, TrainedRun])[]): string[] {
+  return pairs.flatMap(([one, other]) => {
+    const { mean } = differenceOf(one.losses, other.losses);
+    if (mean <= APART) return [];
+    return [`${one.rule.label}: ${other.width} is ${mean} from ${one.width} on average, expected at most ${APART}`];
+  });
 }

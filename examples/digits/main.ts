@@ -4,15 +4,18 @@ import { loadDigits } from "../shared/digits.js";
 import { createProgress } from "../shared/progress.js";
 import type { Rule } from "../shared/run.js";
 import { EPOCHS, HELD_OUT_SIZE, SEED, TRAIN_SIZE, WEIGHT_DECAY } from "../shared/task.js";
+import type { Width } from "../shared/width.js";
 import { lossChart } from "./chart.js";
-import { contradictions } from "./checks.js";
+import { contradictions, differences } from "./checks.js";
 import { type DecayColumn, measureDecay, recordGradients } from "./decayTable.js";
-import { decayReport, percent, short, trainingReport } from "./report.js";
+import { readOptions } from "./options.js";
+import { comparisonReport, decayReport, percent, short, trainingReport } from "./report.js";
 import { type TrainedRun, train } from "./train.js";
 
 const RECORDED_STEPS = 200;
 const BINS = 5;
 
+const { width, compare } = readOptions(process.argv.slice(2));
 const started = performance.now();
 const split = loadDigits(TRAIN_SIZE, HELD_OUT_SIZE, SEED);
 console.log(`MNIST digits: ${split.train.size} to train on, ${split.heldOut.size} held out`);
@@ -38,7 +41,7 @@ console.log(`
    AdamW decays beside the gradient: ${adamW.received.map(({ median }) => median.toFixed(2)).join(", ")}.`);
 
 console.log(`
-2. Training 784-64-10 for ${EPOCHS} epochs: same seed, same starting weights, same batches
+2. Training 784-64-10 for ${EPOCHS} epochs: same seed, same starting weights, same batches, ${width}
 `);
 const adamWRule: Rule = { label: `AdamW, λ = ${WEIGHT_DECAY}`, optimizer: AdamW, weightDecay: WEIGHT_DECAY };
 const rules: Rule[] = [
@@ -47,27 +50,42 @@ const rules: Rule[] = [
   { label: `Adam + L2, λ = ${short(adamL2Scaled.lambda)}`, optimizer: Adam, weightDecay: adamL2Scaled.lambda },
   { label: "Adam, no decay", optimizer: Adam, weightDecay: 0 },
 ];
-const runs: TrainedRun[] = [];
-for (const rule of rules) {
-  const progress = createProgress(`  ${rule.label.padEnd(22)}`);
-  const run = await train(rule, split, SEED, ({ step, steps, loss, evaluation }) =>
-    progress(step, steps, () => {
-      const heldOut = `held-out ${evaluation.loss.toFixed(3)}, ${percent(evaluation.accuracy)} right`;
-      return `step ${String(step).padStart(4)}/${steps}  loss ${loss.toFixed(3)}  ${heldOut}`;
-    }),
-  );
-  runs.push(run);
-}
+const trainAll = async (width: Width): Promise<TrainedRun[]> => {
+  const runs: TrainedRun[] = [];
+  for (const rule of rules) {
+    const progress = createProgress(`  ${rule.label.padEnd(22)}`);
+    const run = await train(rule, width, split, SEED, ({ step, steps, loss, evaluation }) =>
+      progress(step, steps, () => {
+        const heldOut = `held-out ${evaluation.loss.toFixed(3)}, ${percent(evaluation.accuracy)} right`;
+        return `step ${String(step).padStart(4)}/${steps}  loss ${loss.toFixed(3)}  ${heldOut}`;
+      }),
+    );
+    runs.push(run);
+  }
+  return runs;
+};
+const runs = await trainAll(width);
 console.log(`\n${trainingReport(runs)}`);
 
-const output = new URL("out/loss.svg", import.meta.url);
-mkdirSync(new URL(".", output), { recursive: true });
-writeFileSync(output, lossChart(runs));
-console.log(`
-Loss curves: examples/digits/out/loss.svg
-Total: ${((performance.now() - started) / 1000).toFixed(0)} s`);
+const out = new URL("out/", import.meta.url);
+mkdirSync(out, { recursive: true });
+writeFileSync(new URL("loss.svg", out), lossChart("MNIST digits, one model, one seed, four update rules", runs));
+console.log("\nLoss curves: examples/digits/out/loss.svg");
 
 const problems = contradictions(runs, runs.find(({ rule }) => rule === adamWRule)!, table);
+if (compare) {
+  console.log(`
+3. The same in float32: how far are the curves from each other?
+`);
+  const pairs = (await trainAll("float32")).map((float32, i) => [float32, runs[i]!] as const);
+  console.log(`\n${comparisonReport(pairs)}`);
+  writeFileSync(new URL("width.svg", out), lossChart(`MNIST digits, ${adamWRule.label}, one seed`, pairs[0]!));
+  console.log("\nLoss curves of the first: examples/digits/out/width.svg");
+  problems.push(...differences(pairs));
+}
+console.log(`
+Total: ${((performance.now() - started) / 1000).toFixed(0)} s`);
+
 if (problems.length > 0) {
   console.error(`\nThe numbers do not show what this demo claims:\n  ${problems.join("\n  ")}`);
   process.exitCode = 1;

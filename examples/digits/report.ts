@@ -1,3 +1,4 @@
+import { differenceOf } from "../shared/width.js";
 import type { DecayColumn, DecayTable } from "./decayTable.js";
 import type { TrainedRun } from "./train.js";
 
@@ -22,6 +23,18 @@ export function trainingReport(runs: readonly TrainedRun[]): string {
   });
   const header = ["", "training loss", "held-out loss", "accuracy", "time", "in step()", "ns/parameter"];
   return alignColumns([header, ...rows]);
+}
+
+/** Of each pair: the training losses after the last step side by side, and how far the curves are from each other. */
+export function comparisonReport(pairs: readonly (readonly [TrainedRun, TrainedRun])[]): string {
+  const rows = pairs.map((pair) => {
+    const [one, other] = pair;
+    const { mean, largest, step } = differenceOf(one.losses, other.losses);
+    const ends = pair.map(({ losses }) => losses.at(-1)!.toFixed(5));
+    return [one.rule.label, ...ends, mean.toFixed(5), `${largest.toFixed(5)} (step ${step})`];
+  });
+  const widths = pairs[0]!.map(({ width }) => width);
+  return alignColumns([["training loss", ...widths, "mean difference", "largest"], ...rows]);
 }
 
 export function decayReport({ bins, columns }: DecayTable): string {

@@ -1,9 +1,11 @@
 import type { Split } from "../shared/data.js";
 import { type Evaluation, type Rule, Run } from "../shared/run.js";
 import { EPOCHS, LEARNING_RATE } from "../shared/task.js";
+import { WIDTHS, type Width } from "../shared/width.js";
 
 /** A run after its last step. */
 export interface TrainedRun extends Pick<Run, "rule" | "parameters" | "losses" | "evaluations"> {
+  readonly width: Width;
   readonly seconds: number;
   /** The part of `seconds` spent in `optimizer.step()`. */
   readonly stepSeconds: number;
@@ -19,12 +21,13 @@ export interface Progress {
 /** @param report is called after every batch */
 export async function train(
   rule: Rule,
+  width: Width,
   split: Split,
   seed: number,
   report: (progress: Progress) => void,
 ): Promise<TrainedRun> {
   const start = performance.now();
-  const run = await Run.create(rule, split, { epochs: EPOCHS, seed, lr: LEARNING_RATE });
+  const run = await Run.create(rule, split, { epochs: EPOCHS, seed, lr: LEARNING_RATE, ...WIDTHS[width] });
   while (!run.finished) {
     run.step();
     report({
@@ -37,5 +40,5 @@ export async function train(
   const seconds = (performance.now() - start) / 1000;
   run.dispose();
   const { parameters, losses, evaluations, stepMilliseconds } = run;
-  return { rule, parameters, losses, evaluations, seconds, stepSeconds: stepMilliseconds / 1000 };
+  return { rule, width, parameters, losses, evaluations, seconds, stepSeconds: stepMilliseconds / 1000 };
 }

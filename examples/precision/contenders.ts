@@ -1,5 +1,7 @@
 import { type AdamOptions, AdamW, type ParamPointers } from "fused-adam";
-import { nearest, roundToNearest } from "./bfloat16.js";
+import { giveRounded } from "../shared/halves.js";
+import { WIDTHS, type Width } from "../shared/width.js";
+import { roundToNearest } from "./bfloat16.js";
 import type { Tensors } from "./task.js";
 
 /** What trains: parameters as they are now, gradients that a backward pass adds to. */
@@ -16,9 +18,9 @@ export interface Learner {
 type Make = (initial: Tensors, options: AdamOptions) => Promise<Learner>;
 
 export const CONTENDERS = {
-  float32: packaged({}),
-  "bfloat16 moments": packaged({ moments: "bfloat16" }),
-  "bfloat16 moments and gradients": packaged({ moments: "bfloat16", grads: "bfloat16" }),
+  float32: packaged("float32"),
+  "bfloat16 moments": packaged("bfloat16 moments"),
+  "bfloat16 moments and gradients": packaged("bfloat16 moments and gradients"),
   "moments rounded to nearest": rounding,
 } as const satisfies Record<string, Make>;
 
@@ -32,21 +34,19 @@ export const [BASELINE, CONTROL] = ["float32", "moments rounded to nearest"] as 
 const map = <T, U>(tensors: Tensors<T>, f: (value: T, name: string) => U): Tensors<U> =>
   Object.fromEntries(Object.entries(tensors).map(([name, value]) => [name, f(value, name)]));
 
-function packaged(formats: AdamOptions): Make {
+function packaged(width: Width): Make {
+  const formats = WIDTHS[width];
+  const format = formats.grads;
   return async (initial, options) => {
     const optimizer = await AdamW.create(initial, { ...options, ...formats });
-    const float32 = formats.grads === undefined;
-    const grads = map(initial, ({ length }, name) => (float32 ? optimizer.grad(name) : new Float32Array(length)));
+    const grads = map(initial, ({ length }, name) =>
+      format === "float32" ? optimizer.grad(name) : new Float32Array(length),
+    );
     return {
       params: map(initial, (_, name) => optimizer.param(name)),
       grads,
       step() {
-        if (!float32) {
-          for (const [name, grad] of Object.entries(grads)) {
-            optimizer.setGrad(name, nearest(grad));
-            grad.fill(0);
-          }
-        }
+        if (format !== "float32") giveRounded(optimizer, format, grads);
         optimizer.step({ zeroGrad: true });
       },
       expAvgSq: () => map(optimizer.stateDict().state, ({ exp_avg_sq }) => exp_avg_sq),

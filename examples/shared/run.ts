@@ -1,9 +1,11 @@
-import type { Adam, AdamOptions, AdamW, RuntimeOptions } from "fused-adam";
+import type { Adam, AdamOptions, AdamW, RuntimeOptions, StepOptions } from "fused-adam";
 import { encodeCheckpoint, loadCheckpoint } from "fused-adam/checkpoint";
 import type { Split } from "./data.js";
+import { giveRounded } from "./halves.js";
 import { evaluate, initialValues, lossAndGradients, SHAPES, type Tensors } from "./model.js";
 import { createRng, permutation, type Rng } from "./rng.js";
 import { BATCH } from "./task.js";
+import type { Formats } from "./width.js";
 
 /** Smoothing of the training loss: the weight of the batches before. A single batch is too noisy. */
 const SMOOTHING = 0.98;
@@ -21,12 +23,12 @@ export interface Evaluation {
   readonly accuracy: number;
 }
 
-export interface RunOptions extends Pick<AdamOptions, "betas">, Pick<RuntimeOptions, "threads"> {
+export interface RunOptions extends Formats, Pick<AdamOptions, "betas">, Pick<RuntimeOptions, "threads"> {
   readonly epochs: number;
   readonly seed: number;
   /** The learning rate at the start; it falls linearly to zero. */
   readonly lr: number;
-  /** A state to continue from, with the same bits. Weight decay and betas are then the state's. */
+  /** A state to continue from, with the same bits if its formats are these. Weight decay and betas are then the state's. */
   readonly from?: RunState | undefined;
 }
 
@@ -117,8 +119,9 @@ export class Run {
     this.#mean = SMOOTHING * this.#mean + (1 - SMOOTHING) * loss;
     // The mean starts at zero. Adam corrects its moments for that in the same way.
     this.losses.push(this.#mean / (1 - SMOOTHING ** (this.losses.length + 1)));
+    const options = this.model.giveGrads();
     const before = performance.now();
-    optimizer.step({ zeroGrad: true });
+    optimizer.step(options);
     this.stepMilliseconds += performance.now() - before;
     if (this.losses.length % this.stepsPerEpoch === 0) this.#evaluate(this.losses.length / this.stepsPerEpoch);
   }
@@ -149,17 +152,22 @@ export class Run {
   }
 }
 
-/** An optimizer and its live views: the network reads and writes the optimizer's memory, nothing is copied. */
+/** An optimizer and its live views: the network reads and writes the optimizer's memory; only gradients of 16 bits are copied. */
 export interface Model {
   readonly optimizer: Adam | AdamW;
   readonly params: Tensors;
   readonly grads: Tensors;
+  /** Makes the gradients those of the next step, which has to be taken with the options that this returns: it leaves them zero. */
+  giveGrads(): StepOptions;
 }
+
+/** What gradients are multiplied by: the smallest float16 is 6e-8, and some are smaller. */
+const GRAD_SCALE = { float16: 1024, bfloat16: 1 };
 
 export async function createModel(
   rule: Rule,
   initial: Tensors,
-  options: Pick<AdamOptions, "lr" | "betas"> & RuntimeOptions,
+  options: Formats & Pick<AdamOptions, "lr" | "betas"> & RuntimeOptions,
 ): Promise<Model> {
   const tensor = (name: keyof Tensors) => ({ shape: SHAPES[name], data: initial[name] });
   const optimizer = await rule.optimizer.create(
@@ -170,16 +178,27 @@ export async function createModel(
     ],
     options,
   );
-  const views = (view: (name: string) => Float32Array): Tensors => ({
+  const views = (view: (name: keyof Tensors) => Float32Array): Tensors => ({
     w1: view("w1"),
     b1: view("b1"),
     w2: view("w2"),
     b2: view("b2"),
   });
+  const params = views((name) => optimizer.param(name));
+  const { grads: format = "float32" } = options;
+  if (format === "float32") {
+    return { optimizer, params, grads: views((name) => optimizer.grad(name)), giveGrads: () => ({ zeroGrad: true }) };
+  }
+  const grads = views((name) => new Float32Array(initial[name].length));
+  const gradScale = GRAD_SCALE[format];
   return {
     optimizer,
-    params: views((name) => optimizer.param(name)),
-    grads: views((name) => optimizer.grad(name)),
+    params,
+    grads,
+    giveGrads() {
+      giveRounded(optimizer, format, { ...grads }, gradScale);
+      return { gradScale };
+    },
   };
 }
 

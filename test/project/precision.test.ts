@@ -4,13 +4,14 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { nearest, roundToNearest } from "../../examples/precision/bfloat16.js";
+import { roundToNearest } from "../../examples/precision/bfloat16.js";
 import { contradictions } from "../../examples/precision/checks.js";
 import { CONTENDERS } from "../../examples/precision/contenders.js";
 import { publish, type Results } from "../../examples/precision/publish.js";
 import { FULL } from "../../examples/precision/study.js";
 import { train } from "../../examples/precision/training.js";
 import { type Size, shapesOf, Transformer } from "../../examples/precision/transformer.js";
+import { nearest } from "../../examples/shared/halves.js";
 import { createRng } from "../../examples/shared/rng.js";
 import { type ReferenceState, referenceStep } from "../reference.js";
 import { expectSameBits } from "../support/bits.js";
@@ -67,9 +68,14 @@ describe("rounding to nearest", () => {
   const values = Float32Array.from({ length: 4000 }, (_, i) => (rng() - 0.5) * 10 ** ((i % 60) - 30));
   // Half way between two: to the even one.
   values.set([1 + 2 ** -8, 1 + 3 * 2 ** -8, -1 - 2 ** -8, 2 ** -133, 0, -0]);
+  // The same in float16, among its smallest numbers, and where they end.
+  values.set([1 + 2 ** -11, 1 + 3 * 2 ** -11, -1 - 2 ** -11, 2 ** -25, 3 * 2 ** -25, 5 * 2 ** -25, -(2 ** -15)], 6);
+  values.set([1023.5 * 2 ** -24, 65504, 65519, 65520, -65536, Infinity], 13);
 
-  it("gives the nearest of all patterns", () => {
-    expect([...nearest(values)]).toEqual(Array.from(values, (value) => nearestPattern("bfloat16", value)));
+  it.each(["float16", "bfloat16"] as const)("%s: gives the nearest of all patterns", (format) => {
+    expect([...nearest(format, values)]).toEqual(Array.from(values, (value) => nearestPattern(format, value)));
+    const scaled = values.map((value) => value * 1024);
+    expect([...nearest(format, values, 1024)]).toEqual([...nearest(format, scaled)]);
   });
 
   it("in the control: a step of the reference, then both moments to the nearest, 50 times, with the same bits", async () => {
@@ -100,7 +106,7 @@ describe("rounding to nearest", () => {
     expectSameBits(
       "values",
       copy,
-      Float32Array.from(nearest(values), (bits) => VALUES.bfloat16[bits]!),
+      Float32Array.from(nearest("bfloat16", values), (bits) => VALUES.bfloat16[bits]!),
     );
   });
 });

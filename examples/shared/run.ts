@@ -10,6 +10,8 @@ import type { Formats } from "./width.js";
 /** Smoothing of the training loss: the weight of the batches before. A single batch is too noisy. */
 const SMOOTHING = 0.98;
 
+const smoothed = (mean: number, value: number): number => SMOOTHING * mean + (1 - SMOOTHING) * value;
+
 /** One of the runs to compare. */
 export interface Rule {
   readonly label: string;
@@ -57,6 +59,8 @@ export class Run {
   stepMilliseconds = 0;
 
   #mean = 0;
+  /** What a loss of 1 in every step would have as its mean. */
+  #weight = 0;
   #batches: readonly Uint32Array[] = [];
   #epochsDrawn = 0;
 
@@ -91,6 +95,7 @@ export class Run {
     run.losses.push(...from.losses);
     run.evaluations.push(...from.evaluations);
     run.#mean = from.mean;
+    for (const _ of from.losses) run.#weight = smoothed(run.#weight, 1);
     return run;
   }
 
@@ -116,9 +121,10 @@ export class Run {
     const { optimizer, params, grads } = this.model;
     const loss = lossAndGradients(params, grads, this.split.train, this.#nextBatch());
     watch?.(grads);
-    this.#mean = SMOOTHING * this.#mean + (1 - SMOOTHING) * loss;
-    // The mean starts at zero. Adam corrects its moments for that in the same way.
-    this.losses.push(this.#mean / (1 - SMOOTHING ** (this.losses.length + 1)));
+    this.#mean = smoothed(this.#mean, loss);
+    // The mean starts at zero. Adam corrects its moments for that in the same way; a power would not have the same bits in all engines.
+    this.#weight = smoothed(this.#weight, 1);
+    this.losses.push(this.#mean / this.#weight);
     const options = this.model.giveGrads();
     const before = performance.now();
     optimizer.step(options);

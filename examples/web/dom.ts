@@ -50,18 +50,21 @@ export function showTable(
 /** A table of texts that change. Cells stay the same elements, so that a screen reader does not lose its place. */
 export class LiveTable {
   #shown: HTMLTableElement | undefined;
+  #head: readonly string[];
 
   constructor(
     readonly host: HTMLElement,
     readonly caption: string,
-    readonly head: readonly string[],
+    head: readonly string[],
     /** A class for the heading of row i. */
     readonly rowClass: (row: number) => string = () => "",
-  ) {}
+  ) {
+    this.#head = head;
+  }
 
-  show(rows: readonly (readonly string[])[]): void {
+  show(rows: readonly (readonly string[])[], head = this.#head): void {
     const body = this.#shown?.tBodies[0];
-    if (body?.rows.length === rows.length) {
+    if (body?.rows.length === rows.length && head.length === this.#head.length) {
       rows.forEach((row, i) => {
         row.forEach((text, j) => {
           const cell = body.rows[i]!.cells[j]!;
@@ -70,7 +73,8 @@ export class LiveTable {
       });
       return;
     }
-    this.#shown = showTable(this.host, this.caption, this.head, rows);
+    this.#head = head;
+    this.#shown = showTable(this.host, this.caption, head, rows);
     [...this.#shown.tBodies[0]!.rows].forEach((row, i) => {
       row.cells[0]!.className = this.rowClass(i);
     });

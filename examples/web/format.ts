@@ -7,10 +7,10 @@ export const count = (value: number): string => {
 
 export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
-/** Three digits after the point; words for what is not finite. */
-export const fixed = (value: number | undefined): string => {
+/** So many digits after the point; words for what is not finite. */
+export const fixed = (value: number | undefined, digits = 3): string => {
   if (value === undefined) return "–";
-  return Number.isFinite(value) ? value.toFixed(3) : "not finite";
+  return Number.isFinite(value) ? value.toFixed(digits) : "not finite";
 };
 
 /** Two or three significant digits, as short as possible. */

@@ -6,6 +6,8 @@ import type { Change } from "./settings.js";
 import { STYLES } from "./styles.js";
 
 export interface Curves {
+  /** Of the runs. */
+  readonly labels: readonly string[];
   /** Per run: the smoothed training loss before each step. */
   readonly losses: readonly number[][];
   readonly evaluations: readonly (readonly Evaluation[])[];
@@ -36,7 +38,7 @@ export class LossChart {
       (style): uPlot.Series => ({
         stroke: () => colour(style.colour),
         paths: () => null,
-        points: { show: true, size: 7, width: 1.5, fill: () => colour("surface") },
+        points: { show: true, size: style.circle, width: 1.5, fill: () => colour("surface") },
       }),
     );
     this.#plot = new Plot(
@@ -71,9 +73,10 @@ export class LossChart {
     // Points closer together than pixels are left out. Ends of epochs and the newest step are always drawn.
     const stride = stepsPerEpoch % EVERY === 0 ? EVERY : 1;
     const drawn = Array.from({ length: last + 1 }, (_, step) => step).filter((s) => s % stride === 0 || s === last);
-    const lines = losses.map((values) => drawn.map((step) => drawable(values[step - 1])));
-    const circles = evaluations.map((of) => {
-      const points = new Map(of.map(({ epoch, loss }) => [epoch * stepsPerEpoch, loss]));
+    // A run that is not there has no points.
+    const lines = STYLES.map((_, i) => drawn.map((step) => drawable(losses[i]?.[step - 1])));
+    const circles = STYLES.map((_, i) => {
+      const points = new Map(evaluations[i]?.map(({ epoch, loss }) => [epoch * stepsPerEpoch, loss]));
       return drawn.map((step) => drawable(points.get(step)));
     });
     this.#plot.show([drawn, ...lines, ...circles] as uPlot.AlignedData, final);

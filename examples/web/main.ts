@@ -21,7 +21,9 @@ const TRAIN_LABELS: Readonly<Record<State, string>> = {
   finished: "Finished",
 };
 
-const none = (): Curves => ({ losses: LABELS.map(() => []), evaluations: LABELS.map(() => []), changes: [] });
+const none = (): Curves => ({
+  ...{ labels: LABELS, losses: LABELS.map(() => []), evaluations: LABELS.map(() => []), changes: [] },
+});
 
 let session: Session | undefined;
 let settings: Settings = DEFAULTS;
@@ -46,10 +48,7 @@ const scores = new LiveTable(
   ["run", "training", "held out", "accuracy"],
   runClass,
 );
-const epochs = new LiveTable(byId("loss-table"), "Loss after each epoch", [
-  "epoch",
-  ...["training", "held out"].flatMap((part) => LABELS.map((label) => `${label.replaceAll(" ", "\u00a0")}, ${part}`)),
-]);
+const epochs = new LiveTable(byId("loss-table"), "Loss after each epoch", texts.epochHead(LABELS));
 const decays = new LiveTable(
   byId("decay-table"),
   "Decay received as a multiple of the decay asked for, by gradient size",
@@ -57,7 +56,10 @@ const decays = new LiveTable(
 );
 const lossChart = new LossChart(byId("loss-plot"));
 const decayChart = new DecayChart(byId("decay-plot"));
-const form = new SettingsForm((key, value) => session?.send({ type: "set", key, value }));
+const form = new SettingsForm(
+  (key, value) => session?.send({ type: "set", key, value }),
+  (width) => session?.send({ type: "width", width }),
+);
 
 function showControls(): void {
   const { state } = at;
@@ -82,10 +84,15 @@ function showCurves(): void {
   const final = at.state !== "running";
   lossChart.show(curves, at.stepsPerEpoch, at.steps || 1000, final);
   scores.show(texts.scoreRows(curves));
-  epochs.show(texts.epochRows(curves, at.stepsPerEpoch));
+  epochs.show(texts.epochRows(curves, at.stepsPerEpoch), texts.epochHead(curves.labels));
   byId("loss-plot").setAttribute("aria-label", texts.lossText(curves));
-  byId("changes").textContent = texts.changesText(curves.changes);
-  byId("changes").hidden = curves.changes.length === 0;
+  for (const [id, text] of [
+    ["difference", texts.differenceText(curves)],
+    ["changes", texts.changesText(curves.changes)],
+  ] as const) {
+    byId(id).textContent = text;
+    byId(id).hidden = text === "";
+  }
 }
 
 function showDecay(): void {
@@ -119,11 +126,7 @@ function onReport(report: Report): void {
       onState(report);
       break;
     case "curves":
-      for (const [i, losses] of curves.losses.entries()) {
-        losses.length = report.from;
-        losses.push(...report.losses[i]!);
-      }
-      curves = { ...curves, evaluations: report.evaluations, changes: report.changes };
+      curves = { ...report, losses: report.losses.map((added, i) => grown(curves.losses[i], report.from, added)) };
       showCurves();
       break;
     case "decay":
@@ -148,6 +151,13 @@ function onReport(report: Report): void {
       showError(report.request, texts.failureText(report.request, report.message), { label: "Dismiss", run: () => {} });
       break;
   }
+}
+
+/** What is known of a curve, with what comes after step `from`. */
+function grown(known: number[] = [], from: number, added: readonly number[]): number[] {
+  known.length = from;
+  known.push(...added);
+  return known;
 }
 
 function loadCharts(): void {

@@ -1,5 +1,6 @@
+import type { Width } from "../shared/width.js";
 import { element } from "./dom.js";
-import type { Settings } from "./settings.js";
+import { CHOICES, type NumberKey, type Settings } from "./settings.js";
 
 interface Field {
   readonly label: string;
@@ -7,7 +8,7 @@ interface Field {
   readonly stops: readonly number[];
 }
 
-const FIELDS: Readonly<Record<keyof Settings, Field>> = {
+const FIELDS: Readonly<Record<NumberKey, Field>> = {
   lr: { label: "Learning rate α", stops: [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 0.02, 0.05] },
   weightDecay: { label: "Weight decay λ", stops: [0, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1] },
   beta1: { label: "Mean β₁", stops: [0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99] },
@@ -21,16 +22,26 @@ interface Control {
   readonly message: HTMLElement;
 }
 
-/** A number field and a slider for each setting. Nothing is checked here: the worker refuses illegal values, with a reason. */
+/** A number field and a slider for each number, a list for the width. Nothing is checked here: the worker refuses illegal values, with a reason. */
 export class SettingsForm {
-  readonly #controls = new Map<keyof Settings, Control>();
+  readonly #controls = new Map<NumberKey, Control>();
+  readonly #width = element(
+    "select",
+    { id: "width", "aria-describedby": "width-hint" },
+    ...CHOICES.map((width) => element("option", {}, width)),
+  );
 
-  constructor(readonly onChange: (key: keyof Settings, value: number) => void) {}
+  constructor(
+    readonly onChange: (key: NumberKey, value: number) => void,
+    readonly onWidth: (width: Width) => void,
+  ) {
+    this.#width.addEventListener("change", () => onWidth(this.#width.value as Width));
+  }
 
   fill(form: HTMLFormElement, settings: Settings): void {
     const { onChange } = this;
     form.addEventListener("submit", (event) => event.preventDefault());
-    for (const [key, field] of Object.entries(FIELDS) as [keyof Settings, Field][]) {
+    for (const [key, field] of Object.entries(FIELDS) as [NumberKey, Field][]) {
       const control = createControl(key, field);
       const { number, slider, message } = control;
       this.#controls.set(key, control);
@@ -45,6 +56,19 @@ export class SettingsForm {
       const label = element("label", { htmlFor: number.id }, field.label);
       form.append(element("div", { className: "field" }, label, number, slider, message));
     }
+    form.append(
+      element(
+        "div",
+        { className: "choice" },
+        element("label", { htmlFor: "width" }, "Width"),
+        this.#width,
+        element(
+          "p",
+          { id: "width-hint", className: "hint" },
+          "With 16 bits AdamW trains once more, and is drawn over its float32 curve.",
+        ),
+      ),
+    );
     this.show(settings);
   }
 
@@ -59,9 +83,10 @@ export class SettingsForm {
       control.number.removeAttribute("aria-invalid");
       control.message.textContent = "";
     }
+    if (only === undefined || only === "width") this.#width.value = settings.width;
   }
 
-  refuse(key: keyof Settings, message: string): void {
+  refuse(key: NumberKey, message: string): void {
     const control = this.#controls.get(key)!;
     control.number.setAttribute("aria-invalid", "true");
     control.message.textContent = message;

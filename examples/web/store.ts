@@ -1,5 +1,5 @@
 import type { RunState } from "../shared/run.js";
-import type { SavedRun } from "./protocol.js";
+import { LABELS, type SavedRun } from "./protocol.js";
 import type { TrainerState } from "./trainer.js";
 
 /*
@@ -8,10 +8,12 @@ import type { TrainerState } from "./trainer.js";
  */
 
 const FILE = "fused-adam-demo.run";
-const VERSION = 1;
+const VERSION = 2;
 const DIGEST = 32;
-/** Losses and checkpoint of three runs, then four arrays of two meters. */
-const PARTS = 3 * 2 + 2 * 4;
+/** Losses and checkpoint of three or four runs, then four arrays of two meters. */
+const METER_PARTS = 2 * 4;
+const partsOfRuns = ({ settings }: Pick<TrainerState, "settings">) =>
+  2 * (LABELS.length + (settings.width === "float32" ? 0 : 1));
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -69,7 +71,8 @@ export async function load(): Promise<TrainerState> {
   const { header, end } = await readHeader(file);
   const bytes = new Uint8Array(await file.slice(end).arrayBuffer());
   const length = header.parts.reduce((sum, part) => sum + part, 0);
-  if (header.parts.length !== PARTS || length !== bytes.length) throw new Error("it is not whole");
+  if (header.parts.length !== partsOfRuns(header) + METER_PARTS || length !== bytes.length)
+    throw new Error("it is not whole");
   let at = 0;
   return stateOf(
     header,
@@ -115,13 +118,15 @@ function partsOf({ runs, meters }: TrainerState): Bytes[] {
   ];
 }
 
-function stateOf({ settings, changes }: Header, parts: readonly Bytes[]): TrainerState {
+function stateOf(header: Header, parts: readonly Bytes[]): TrainerState {
+  const { settings, changes } = header;
+  const meters = partsOfRuns(header);
   const floats = ({ buffer }: Bytes) => new Float64Array(buffer);
   return {
     settings,
     changes,
-    runs: [0, 2, 4].map((i) => runOf(floats(parts[i]!), parts[i + 1]!)),
-    meters: [6, 10].map((i) => {
+    runs: Array.from({ length: meters / 2 }, (_, i) => runOf(floats(parts[2 * i]!), parts[2 * i + 1]!)),
+    meters: [meters, meters + 4].map((i) => {
       const [gradientMean, received, asked, squares] = parts.slice(i, i + 4).map(floats);
       return { gradientMean: gradientMean!, received: received!, asked: asked!, squares: squares! };
     }),

@@ -1,8 +1,9 @@
+import { differenceOf } from "../shared/width.js";
 import type { DecayPictures } from "./decayMeter.js";
 import { count, fixed, megabytes, multiple, percent, short } from "./format.js";
 import type { Curves } from "./lossChart.js";
 import { LABELS, type Report, type Request, type SavedRun } from "./protocol.js";
-import type { Change, Settings } from "./settings.js";
+import type { Change, NumberKey } from "./settings.js";
 
 type StateReport = Extract<Report, { type: "state" }>;
 
@@ -38,7 +39,7 @@ export function savedText({ step, at, bytes }: SavedRun): string {
   return `Saved: step ${count(step)}, ${when}, ${megabytes(bytes)} in this browser's private file system (OPFS).`;
 }
 
-const NAMES: Readonly<Record<keyof Settings, string>> = {
+const NAMES: Readonly<Record<NumberKey, string>> = {
   lr: "α",
   weightDecay: "λ",
   beta1: "β₁",
@@ -53,11 +54,16 @@ export function changesText(changes: readonly Change[]): string {
   return texts.length === 0 ? "" : `Changed, dotted lines: ${texts.join("; ")}.`;
 }
 
-export function scoreRows({ losses, evaluations }: Curves): string[][] {
-  return LABELS.map((label, i) => {
+export function scoreRows({ labels, losses, evaluations }: Curves): string[][] {
+  return labels.map((label, i) => {
     const last = evaluations[i]!.at(-1);
     return [label, fixed(losses[i]!.at(-1)), fixed(last?.loss), last === undefined ? "–" : percent(last.accuracy)];
   });
+}
+
+export function epochHead(labels: readonly string[]): string[] {
+  const columns = (part: string) => labels.map((label) => `${label.replace(" + ", "\u00a0+\u00a0")}, ${part}`);
+  return ["epoch", ...columns("training"), ...columns("held out")];
 }
 
 export function epochRows({ losses, evaluations }: Curves, stepsPerEpoch: number): string[][] {
@@ -69,11 +75,25 @@ export function epochRows({ losses, evaluations }: Curves, stepsPerEpoch: number
 }
 
 /** What the loss chart shows, in one sentence. */
-export function lossText({ losses }: Curves): string {
+export function lossText({ labels, losses }: Curves): string {
   const step = losses[0]!.length;
   if (step === 0) return "Loss by step: nothing trained yet";
-  const runs = LABELS.map((label, i) => `${label} from ${fixed(losses[i]![0])} to ${fixed(losses[i]!.at(-1))}`);
+  const runs = labels.map((label, i) => `${label} from ${fixed(losses[i]![0])} to ${fixed(losses[i]!.at(-1))}`);
   return `Training loss over ${count(step)} steps: ${runs.join(", ")}. The table below has the values.`;
+}
+
+/** How far the run in another width is from AdamW in float32, from where they differ; without such a run, nothing. */
+export function differenceText({ labels, losses }: Curves): string {
+  const [float32, other] = [losses[0]!, losses[LABELS.length]];
+  if (other === undefined) return "";
+  const label = labels[LABELS.length];
+  const start = other.findIndex((loss, i) => loss !== float32[i]);
+  if (start < 0) return `${label}: so far with the losses of float32.`;
+  const { mean, largest, step } = differenceOf(float32.slice(start), other.slice(start));
+  return (
+    `${label}: from step ${count(start + 1)} on its training loss differs from float32's by ${fixed(mean, 5)} on average, ` +
+    `by ${fixed(largest, 5)} at most (step ${count(start + step)}).`
+  );
 }
 
 export function decayRows({ runs }: DecayPictures): string[][] {
@@ -112,6 +132,7 @@ const FAILED: Readonly<Record<Request["type"], string>> = {
   save: "Not saved",
   load: "The saved run cannot be resumed",
   set: "The setting was not changed",
+  width: "The width was not changed",
 };
 
 export function failureText(request: Request["type"], message: string): string {

@@ -4,13 +4,16 @@ import { initialValues } from "../shared/model.js";
 import { createRng } from "../shared/rng.js";
 import { type Rule, Run, type RunState } from "../shared/run.js";
 import { EPOCHS, SEED } from "../shared/task.js";
+import { WIDTHS } from "../shared/width.js";
 import { DecayMeter, type DecayPictures, type MeterState } from "./decayMeter.js";
 import { LABELS } from "./protocol.js";
 import type { Change, Settings } from "./settings.js";
 
 const OPTIMIZERS = [AdamW, Adam, Adam] as const;
-/** How many of the runs decay: all but the last. */
-const DECAYING = 2;
+/** The run without decay. */
+const PLAIN = 2;
+/** How many of the runs are looked at for what decay does to them. */
+const METERED = 2;
 
 /** Everything that a training needs to continue with the same bits, as plain data. */
 export interface TrainerState {
@@ -20,32 +23,38 @@ export interface TrainerState {
   readonly meters: readonly MeterState[];
 }
 
-/** Three runs that take their steps together, and what decay does to their weights. */
+/** Three runs that take their steps together, four with AdamW in another width, and what decay does to the weights of two. */
 export class Trainer {
   readonly changes: Change[] = [];
 
   private constructor(
     public settings: Settings,
-    /** As in `LABELS`. */
+    /** As in `LABELS`; then, of another width than float32, AdamW's. */
     readonly runs: readonly Run[],
     readonly meters: readonly DecayMeter[],
   ) {}
 
   static async create(split: Split, settings: Settings, from?: TrainerState): Promise<Trainer> {
-    const { lr, weightDecay, beta1, beta2, threads } = settings;
+    const { lr, weightDecay, beta1, beta2, threads, width } = settings;
+    const rules = LABELS.map(
+      (label, i): Rule => ({ label, optimizer: OPTIMIZERS[i]!, weightDecay: i === PLAIN ? 0 : weightDecay }),
+    );
+    if (width !== "float32") rules.push({ ...rules[0]!, label: `AdamW with ${width}` });
     const runs: Run[] = [];
     try {
-      for (const [i, label] of LABELS.entries()) {
-        const rule: Rule = { label, optimizer: OPTIMIZERS[i]!, weightDecay: i < DECAYING ? weightDecay : 0 };
+      for (const [i, rule] of rules.entries()) {
         const options = { epochs: EPOCHS, seed: SEED, lr, betas: [beta1, beta2], threads } as const;
-        runs.push(await Run.create(rule, split, { ...options, from: from?.runs[i] }));
+        const formats = WIDTHS[i < LABELS.length ? "float32" : width];
+        // A run that was not there before goes on where AdamW is.
+        const state = from?.runs[i] ?? from?.runs[0];
+        runs.push(await Run.create(rule, split, { ...options, ...formats, from: state }));
       }
     } catch (error) {
       for (const run of runs) run.dispose();
       throw error;
     }
     const { w1 } = initialValues(createRng(SEED));
-    const meters = runs.slice(0, DECAYING).map((run, i) => new DecayMeter(run, w1, from?.meters[i]));
+    const meters = runs.slice(0, METERED).map((run, i) => new DecayMeter(run, w1, from?.meters[i]));
     const trainer = new Trainer(settings, runs, meters);
     trainer.changes.push(...(from?.changes ?? []));
     return trainer;
@@ -70,13 +79,13 @@ export class Trainer {
     return { kernel, threads };
   }
 
-  /** All three, on the same batch. */
+  /** All of them, on the same batch. */
   advance(): void {
     for (const meter of this.meters) meter.step();
-    for (const run of this.runs.slice(DECAYING)) run.step();
+    for (const run of this.runs.slice(METERED)) run.step();
   }
 
-  /** Takes effect with the next step. Another number of threads needs another `Trainer`. */
+  /** Takes effect with the next step. Another number of threads, or another width, needs another `Trainer`. */
   configure(settings: Settings): void {
     const changed = (["lr", "weightDecay", "beta1", "beta2"] as const).filter(
       (key) => settings[key] !== this.settings[key],
@@ -90,7 +99,7 @@ export class Trainer {
       const [weights, biases] = run.model.optimizer.paramGroups;
       run.lr = settings.lr;
       weights!.betas = biases!.betas = [settings.beta1, settings.beta2];
-      if (i < DECAYING) weights!.weightDecay = settings.weightDecay;
+      if (i !== PLAIN) weights!.weightDecay = settings.weightDecay;
     }
     if (changed.length > 0) for (const meter of this.meters) meter.reset();
     this.settings = settings;

@@ -3,7 +3,7 @@ import type { Split } from "../shared/data.js";
 import { fetchDigits } from "./digits.js";
 import { messages } from "./messages.js";
 import type { Report, Request, SavedRun, State } from "./protocol.js";
-import { DEFAULTS, type Settings } from "./settings.js";
+import { DEFAULTS, type NumberKey, type Settings } from "./settings.js";
 import { findSaved, load, save, storageProblem } from "./store.js";
 import { Trainer, type TrainerState } from "./trainer.js";
 
@@ -43,9 +43,10 @@ function enter(next: State): void {
 
 function reportCurves(): void {
   const { runs, changes } = trainer!;
+  const labels = runs.map(({ rule }) => rule.label);
   const losses = runs.map((run) => run.losses.slice(known));
   const evaluations = runs.map((run) => [...run.evaluations]);
-  report({ type: "curves", from: known, losses, evaluations, changes: [...changes] });
+  report({ type: "curves", from: known, labels, losses, evaluations, changes: [...changes] });
   known = trainer!.step;
 }
 
@@ -112,7 +113,7 @@ async function halt(): Promise<boolean> {
 }
 
 /** The package's own checks decide what is legal. */
-function check(key: keyof Settings, value: number): void {
+function check(key: NumberKey, value: number): void {
   const options = {
     lr: { lr: value },
     weightDecay: { weightDecay: value },
@@ -127,27 +128,34 @@ function check(key: keyof Settings, value: number): void {
   }
 }
 
-async function change(key: keyof Settings, value: number): Promise<void> {
+/** Takes settings that a training is made with: the present one is made again, and goes on where it was. */
+async function remake(next: Settings): Promise<void> {
+  const before = settings;
+  settings = next;
+  const running = await halt();
+  try {
+    if (trainer !== undefined) await replace(trainer.state());
+  } catch (error) {
+    settings = before;
+    throw error;
+  } finally {
+    if (running) start();
+    else enter(state);
+  }
+}
+
+async function change(key: NumberKey, value: number): Promise<void> {
   try {
     check(key, value);
   } catch (error) {
     report({ type: "refused", key, message: messageOf(error) });
     return;
   }
-  const before = settings;
-  settings = { ...settings, [key]: value };
-  if (trainer !== undefined && key === "threads" && value !== before.threads) {
-    const running = await halt();
-    try {
-      if (trainer !== undefined) await replace(trainer.state());
-    } catch (error) {
-      settings = before;
-      throw error;
-    } finally {
-      if (running) start();
-      else enter(state);
-    }
+  const next = { ...settings, [key]: value };
+  if (trainer !== undefined && key === "threads" && value !== settings.threads) {
+    await remake(next);
   } else {
+    settings = next;
     trainer?.configure(settings);
   }
   report({ type: "settings", settings, key });
@@ -194,7 +202,9 @@ const REQUESTS: { [R in Request as R["type"]]: (request: R) => Promise<void> | v
     const from = await load();
     if (await halt()) enter("paused");
     const before = settings;
-    settings = { ...from.settings, threads: settings.threads };
+    // A width that was chosen here stays. It need not be the saved one's: a checkpoint loads into any.
+    const width = settings.width === "float32" ? from.settings.width : settings.width;
+    settings = { ...from.settings, threads: settings.threads, width };
     enter("loading");
     try {
       await replace(from);
@@ -206,6 +216,13 @@ const REQUESTS: { [R in Request as R["type"]]: (request: R) => Promise<void> | v
     start();
   },
   set: ({ key, value }) => change(key, value),
+  async width({ width }) {
+    try {
+      await remake({ ...settings, width });
+    } finally {
+      report({ type: "settings", settings, key: "width" });
+    }
+  },
 };
 
 function messageOf(error: unknown): string {

@@ -101,20 +101,21 @@ describe("the page, in Chromium", unless(noChromium), () => {
 
         const colours = await page.evaluate(() => {
           const probe = document.body.appendChild(document.createElement("i"));
-          const found = ["surface", "adamw", "l2", "adam", "muted"].map((name) => {
+          const found = ["surface", "adamw", "l2", "adam", "half", "muted"].map((name) => {
             probe.style.color = `var(--${name})`;
             return [name, getComputedStyle(probe).color];
           });
           probe.remove();
           return Object.fromEntries(found) as Record<string, string>;
         });
-        for (const line of ["adamw", "l2", "adam"])
+        for (const line of ["adamw", "l2", "adam", "half"])
           expect(contrast(colours[line]!, colours.surface!)).toBeGreaterThan(3);
         expect(contrast(colours.muted!, colours.surface!)).toBeGreaterThan(4.5);
       }
     };
     await page.evaluate(axe);
     await check("empty");
+    await page.getByLabel("Width").selectOption("bfloat16 moments and gradients");
     await demo.click("Start");
     await demo.trainTo(126);
     await demo.pause();

@@ -1,5 +1,5 @@
-import { div, load, max, mul, mulAdd, sqrt, store, sub } from "./lane";
-import { Format, read, writeMoments, zero } from "./storage";
+import { div, load, max, mul, mulAdd, store, sub } from "./lane";
+import { Format, read, readMoment } from "./storage";
 
 /** What happens to a gradient: the words of `GRADIENTS` in src/kernels/table.ts. */
 export const enum GradientUse {
@@ -29,44 +29,42 @@ export function gradient<T>(
   grad: usize,
   decay: v128,
   gradFactor: v128,
+  bias: v128,
+  gap: v128,
+  scale: v128,
+  sign: v128,
 ): v128 {
-  let g = read<T>(grads, grad);
+  let g = read<T>(grads, grad, bias, gap, scale, sign);
   if (use !== GradientUse.Plain) g = mul(g, gradFactor);
-  if (use === GradientUse.Zeroing) zero<T>(grads, grad);
   return decoupled ? g : mulAdd(decay, load<T>(param), g);
 }
 
-/** m of this step. As bfloat16 it is not stored yet, because v is rounded with it. */
+/** m of this step, stored if it is float32. */
 // @ts-expect-error: decorator
 @inline
 export function firstMoment<T>(moments: Format, g: v128, expAvg: usize, beta1: v128, oneMinusBeta1: v128): v128 {
-  const m = mulAdd(read<T>(moments, expAvg), beta1, mul(g, oneMinusBeta1));
+  const m = mulAdd(readMoment<T>(moments, expAvg), beta1, mul(g, oneMinusBeta1));
   if (moments === Format.Float32) store<T>(expAvg, m);
   return m;
 }
 
-/** Updates v, stores what is not stored yet, and returns the root of v, with AMSGrad that of the largest v so far: none of them rounded. */
+/** v of this step, stored if it is float32. */
 // @ts-expect-error: decorator
 @inline
-export function secondMoment<T>(
-  amsgrad: bool,
-  moments: Format,
-  g: v128,
-  m: v128,
-  seed: v128,
-  expAvg: usize,
-  expAvgSq: usize,
-  maxExpAvgSq: usize,
-  beta2: v128,
-  oneMinusBeta2: v128,
-): v128 {
-  const v = mulAdd(read<T>(moments, expAvgSq), beta2, mul(mul(oneMinusBeta2, g), g));
+export function secondMoment<T>(moments: Format, g: v128, expAvgSq: usize, beta2: v128, oneMinusBeta2: v128): v128 {
+  const v = mulAdd(readMoment<T>(moments, expAvgSq), beta2, mul(mul(oneMinusBeta2, g), g));
   if (moments === Format.Float32) store<T>(expAvgSq, v);
-  const vMax = amsgrad ? max(read<T>(moments, maxExpAvgSq), v) : v;
-  if (moments === Format.Float32) {
-    if (amsgrad) store<T>(maxExpAvgSq, vMax);
-  } else writeMoments<T>(amsgrad, m, v, vMax, seed, expAvg, expAvgSq, maxExpAvgSq);
-  return sqrt(vMax);
+  return v;
+}
+
+/** What the denominator is made of: v, with AMSGrad the largest so far, stored if it is float32. */
+// @ts-expect-error: decorator
+@inline
+export function largest<T>(amsgrad: bool, moments: Format, v: v128, maxExpAvgSq: usize): v128 {
+  if (!amsgrad) return v;
+  const vMax = max(readMoment<T>(moments, maxExpAvgSq), v);
+  if (moments === Format.Float32) store<T>(maxExpAvgSq, vMax);
+  return vMax;
 }
 
 /** Moves the parameter. */

@@ -1,33 +1,123 @@
-import { load } from "./lane";
-import { Format, writeNearest } from "./storage";
+import {
+  add,
+  addInt,
+  and,
+  anyNaN,
+  dot16,
+  kept,
+  load,
+  maxInt,
+  nothing,
+  or,
+  pack,
+  packSigns,
+  shiftRight,
+  smaller,
+  store16,
+  subInt,
+} from "./lane";
+import { BFLOAT16_NAN, Format, orNaN } from "./storage";
 
-/** Leaves 16 parameters at `copies` as well, rounded to nearest, ties to even. */
-// @ts-expect-error: decorator
-@inline
-export function copyTurn(format: Format, params: usize, copies: usize): void {
-  if (format === Format.Bfloat16) turn(Format.Bfloat16, params, copies);
-  else turn(Format.Float16, params, copies);
+const FLOAT16_NAN: i16 = 0x7e00;
+
+/** Leaves parameters at `copies` as well, in 16 bits, rounded to nearest, ties to even. */
+export function copy(format: Format, params: usize, copies: usize, length: usize): void {
+  if (format === Format.Bfloat16) run(Format.Bfloat16, params, copies, length);
+  else run(Format.Float16, params, copies, length);
 }
 
-/** As `copyTurn`, of any number. */
-export function copy(format: Format, params: usize, copies: usize, length: usize): void {
+// @ts-expect-error: decorator
+@inline
+function run(format: Format, params: usize, copies: usize, length: usize): void {
+  const none = nothing(length);
+  const magnitude = kept(0x7fffffff, none);
+  const isBfloat16 = format === Format.Bfloat16;
+  const a = kept(isBfloat16 ? 1 : 143 << 23, none);
+  const b = kept(isBfloat16 ? 0x7fff : 0xff << 23, none);
+  const smallest = kept(113 << 23, none);
+  const power = kept(13 << 23, none);
+  const halves = kept((1 << 19) | 1, none);
+  const bias = kept(126 << 10, none);
   for (; length >= 16; length -= 16) {
-    copyTurn(format, params, copies);
+    eight<v128>(format, params, copies, magnitude, a, b, smallest, power, halves, bias);
+    eight<v128>(format, params + 32, copies + 16, magnitude, a, b, smallest, power, halves, bias);
     params += 64;
     copies += 32;
   }
   for (; length > 0; length--) {
-    const x = load<f32>(params);
-    if (format === Format.Bfloat16) writeNearest<f32>(Format.Bfloat16, copies, x, x);
-    else writeNearest<f32>(Format.Float16, copies, x, x);
+    eight<f32>(format, params, copies, magnitude, a, b, smallest, power, halves, bias);
     params += 4;
     copies += 2;
   }
 }
 
+/**
+ * Eight parameters, or one.
+ *
+ * @param a for bfloat16 1, for float16 `largest` of `toFloat16`
+ * @param b for bfloat16 half of what is cut off, less 1; for float16 `exponent`
+ */
 // @ts-expect-error: decorator
 @inline
-function turn(format: Format, params: usize, copies: usize): void {
-  writeNearest<v128>(format, copies, load<v128>(params), load<v128>(params, 16));
-  writeNearest<v128>(format, copies + 16, load<v128>(params, 32), load<v128>(params, 48));
+function eight<T>(
+  format: Format,
+  params: usize,
+  copies: usize,
+  magnitude: v128,
+  a: v128,
+  b: v128,
+  smallest: v128,
+  power: v128,
+  halves: v128,
+  bias: v128,
+): void {
+  const x = load<T>(params);
+  const y = isVector<T>() ? load<T>(params, 16) : x;
+  let bits: v128;
+  if (format === Format.Bfloat16) bits = pack(toBfloat16(x, a, b), toBfloat16(y, a, b));
+  else {
+    const shortX = toFloat16(x, magnitude, a, b, smallest, power, halves, bias);
+    const shortY = toFloat16(y, magnitude, a, b, smallest, power, halves, bias);
+    bits = or(pack(shortX, shortY), packSigns(x, y));
+  }
+  // The sum is NaN if a part is, and hardly ever else.
+  if (anyNaN(add(x, y))) bits = orNaN(format === Format.Bfloat16 ? BFLOAT16_NAN : FLOAT16_NAN, x, y, bits);
+  store16<T>(copies, bits);
+}
+
+// @ts-expect-error: decorator
+@inline
+function toBfloat16(x: v128, one: v128, half: v128): v128 {
+  return shiftRight(addInt(x, addInt(and(shiftRight(x, 16), one), half)), 16);
+}
+
+/**
+ * Without the sign. A number is added to x that is 2^13 times x's power of two, so that the sum, rounded as every sum is, keeps no more bits of x
+ * than float16 does. Below the smallest normal float16 it stays the same, as the step between two numbers of float16 does. The lower
+ * half of the sum's bits is x's mantissa then, its leading 1 included, which makes the exponent one larger; the upper half is 2^7 times the
+ * exponent, which the result has 2^10 times.
+ *
+ * @param magnitude all bits but the sign
+ * @param largest 65536, which stands for all that is too large
+ * @param exponent the bits of the exponent
+ * @param smallest 2^-14
+ * @param power 13 in the exponent
+ * @param halves 1 for the lower half, 2^3 for the upper
+ * @param bias the difference of the exponents
+ */
+// @ts-expect-error: decorator
+@inline
+function toFloat16(
+  x: v128,
+  magnitude: v128,
+  largest: v128,
+  exponent: v128,
+  smallest: v128,
+  power: v128,
+  halves: v128,
+  bias: v128,
+): v128 {
+  const clipped = smaller(and(x, magnitude), largest);
+  const sum = add(clipped, addInt(maxInt(and(clipped, exponent), smallest), power));
+  return subInt(dot16(sum, halves), bias);
 }

@@ -1,5 +1,5 @@
 import { anyTiny, clear, isTiny, store } from "./lane";
-import { bytes, Format, read, writeExact } from "./storage";
+import { bytes, Format, readMoment, writeExact } from "./storage";
 
 /**
  * Sets every element with |x| < 2^-126 to +0 (so -0 too; NaN stays). Run over the moments every `FLUSH_EVERY` steps, which costs
@@ -11,28 +11,30 @@ import { bytes, Format, read, writeExact } from "./storage";
 export function flush(format: Format, values: usize, length: usize): void {
   const to = bytes(format, 16);
   for (; length >= 16; length -= 16) {
-    const a = read<v128>(format, values);
-    const b = read<v128>(format, values + to);
-    const c = read<v128>(format, values + 2 * to);
-    const d = read<v128>(format, values + 3 * to);
+    const a = readMoment<v128>(format, values);
+    const b = readMoment<v128>(format, values + to);
+    const c = readMoment<v128>(format, values + 2 * to);
+    const d = readMoment<v128>(format, values + 3 * to);
     if (anyTiny(a, b, c, d)) {
-      keep<v128>(format, values, a);
-      keep<v128>(format, values + to, b);
-      keep<v128>(format, values + 2 * to, c);
-      keep<v128>(format, values + 3 * to, d);
+      keep<v128>(format, values, a, b);
+      keep<v128>(format, values + 2 * to, c, d);
     }
     values += 4 * to;
   }
   for (; length > 0; length--) {
-    keep<f32>(format, values, read<f32>(format, values));
+    const x = readMoment<f32>(format, values);
+    keep<f32>(format, values, x, x);
     values += bytes(format, 4);
   }
 }
 
 // @ts-expect-error: decorator
 @inline
-function keep<T>(format: Format, ptr: usize, x: v128): void {
-  const kept = clear(x, isTiny(x));
-  if (format === Format.Float32) store<T>(ptr, kept);
-  else writeExact<T>(ptr, kept);
+function keep<T>(format: Format, ptr: usize, x: v128, y: v128): void {
+  const keptX = clear(x, isTiny(x));
+  const keptY = clear(y, isTiny(y));
+  if (format === Format.Float32) {
+    store<T>(ptr, keptX);
+    if (isVector<T>()) store<T>(ptr, keptY, 16);
+  } else writeExact<T>(ptr, keptX, keptY);
 }

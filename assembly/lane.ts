@@ -27,29 +27,20 @@ export function store<T>(ptr: usize, x: v128, offset: usize = 0): void {
   else v128.store_lane<f32>(ptr + offset, x, 0);
 }
 
-/** Four neighbours of 16 bits, or one, as integers of 32 bits; those that are not there are 0. */
+/** Four neighbours of 16 bits, or one, as the upper halves of 32 bits; the lower halves are 0, and so is what is not there. */
 // @ts-expect-error: decorator
 @inline
-export function load16<T>(ptr: usize): v128 {
-  return isVector<T>() ? v128.load_ext<u16>(ptr) : v128.load_lane<u16>(ptr, i32x4.splat(0), 0);
+export function loadUpper16<T>(ptr: usize): v128 {
+  const zero = i32x4.splat(0);
+  const x = isVector<T>() ? v128.load64_zero(ptr) : v128.load_lane<u16>(ptr, zero, 0);
+  return v128.shuffle<u16>(zero, x, 0, 8, 1, 9, 2, 10, 3, 11);
 }
 
-/** As `load16`, with the sign bit in all upper bits. */
+/** Stores eight neighbours of 16 bits, or the first. */
 // @ts-expect-error: decorator
 @inline
-export function loadSigned16<T>(ptr: usize): v128 {
-  if (isVector<T>()) return v128.load_ext<i16>(ptr);
-  return i32x4.extend_low_i16x8_s(v128.load_lane<u16>(ptr, i32x4.splat(0), 0));
-}
-
-/** Stores four of eight integers of 16 bits, or the first of the four: those that `pack` has put first, or those behind. */
-// @ts-expect-error: decorator
-@inline
-export function store16<T>(ptr: usize, x: v128, behind: bool): void {
-  if (isVector<T>()) {
-    if (behind) v128.store_lane<u64>(ptr, x, 1);
-    else v128.store_lane<u64>(ptr, x, 0);
-  } else if (behind) v128.store_lane<u16>(ptr, x, 4);
+export function store16<T>(ptr: usize, x: v128): void {
+  if (isVector<T>()) v128.store(ptr, x);
   else v128.store_lane<u16>(ptr, x, 0);
 }
 
@@ -80,6 +71,25 @@ export function splatInt(x: i32): v128 {
   return i32x4.splat(x);
 }
 
+/** 0, which no engine can know: elements of a region are fewer than 2^30. */
+// @ts-expect-error: decorator
+@inline
+export function nothing(length: usize): i32 {
+  return <i32>(length >>> 30);
+}
+
+/**
+ * As `splatInt`, for a literal that a loop uses. Engines make a vector of literals anew wherever it is used, in up to three instructions, but
+ * keep one that depends on an argument.
+ *
+ * @param none what `nothing` returns
+ */
+// @ts-expect-error: decorator
+@inline
+export function kept(x: i32, none: i32): v128 {
+  return i32x4.splat(x | none);
+}
+
 // @ts-expect-error: decorator
 @inline
 export function splat16(x: i16): v128 {
@@ -102,6 +112,13 @@ export function mulInt(a: v128, b: v128): v128 {
 @inline
 export function subInt(a: v128, b: v128): v128 {
   return i32x4.sub(a, b);
+}
+
+/** Each integer's halves, as signed ones of 16 bits, multiplied by those of the other and added. */
+// @ts-expect-error: decorator
+@inline
+export function dot16(a: v128, b: v128): v128 {
+  return i32x4.dot_i16x8_s(a, b);
 }
 
 /** The larger one, as signed integers. */
@@ -130,17 +147,18 @@ export function and(a: v128, b: v128): v128 {
   return v128.and(a, b);
 }
 
-// @ts-expect-error: decorator
-@inline
-export function abs(x: v128): v128 {
-  return f32x4.abs(x);
-}
-
 /** The smaller one; `a` if either is NaN. */
 // @ts-expect-error: decorator
 @inline
 export function smaller(a: v128, b: v128): v128 {
   return f32x4.pmin(a, b);
+}
+
+/** Whether any lane is NaN. */
+// @ts-expect-error: decorator
+@inline
+export function anyNaN(x: v128): bool {
+  return i32x4.bitmask(f32x4.ne(x, x)) !== 0;
 }
 
 /** All ones in the lanes that are not NaN. */

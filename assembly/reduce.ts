@@ -1,5 +1,5 @@
-import { add64, addSquares64, splat, sumAcross64, upper } from "./lane";
-import { bytes, Format, read } from "./storage";
+import { add64, addSquares64, kept, nothing, splat, sumAcross64, upper } from "./lane";
+import { bytes, Format, read, Widening } from "./storage";
 
 /**
  * Sum of squares of at most one block of gradients (`NORM_BLOCK` in src/kernels/table.ts), in float64. Element i adds to sum i mod 8,
@@ -14,9 +14,14 @@ export function sum_squares(format: Format, grad: usize, length: usize): f64 {
   let s23 = splat(0);
   let s45 = splat(0);
   let s67 = splat(0);
+  const none = nothing(length);
+  const bias = kept(Widening.Bias, none);
+  const gap = kept(Widening.Gap, none);
+  const scale = kept(Widening.Scale, none);
+  const sign = kept(Widening.Sign, none);
   for (; length >= 8; length -= 8) {
-    const a = read<v128>(format, grad);
-    const b = read<v128>(format, grad + bytes(format, 16));
+    const a = read<v128>(format, grad, bias, gap, scale, sign);
+    const b = read<v128>(format, grad + bytes(format, 16), bias, gap, scale, sign);
     s01 = addSquares64(s01, a);
     s23 = addSquares64(s23, upper(a));
     s45 = addSquares64(s45, b);
@@ -24,7 +29,7 @@ export function sum_squares(format: Format, grad: usize, length: usize): f64 {
     grad += bytes(format, 32);
   }
   for (; length > 0; length--) {
-    s01 = addSquares64(s01, read<f32>(format, grad));
+    s01 = addSquares64(s01, read<f32>(format, grad, bias, gap, scale, sign));
     grad += bytes(format, 4);
   }
   return sumAcross64(add64(add64(s01, s23), add64(s45, s67)));

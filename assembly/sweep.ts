@@ -1,19 +1,22 @@
-import { descend, firstMoment, GradientUse, gradient, secondMoment } from "./adam";
-import { copy as copyAll, copyTurn } from "./copy";
-import { splat, splatInt } from "./lane";
-import { bytes, Format } from "./storage";
+import { descend, firstMoment, GradientUse, gradient, largest, secondMoment } from "./adam";
+import { copy as writeCopies } from "./copy";
+import { kept, nothing, splat, splatInt, sqrt } from "./lane";
+import { bytes, Format, Rounding, Widening, writeMoments, zero } from "./storage";
 
-/** Bytes of each float32 region that one turn of the unrolled loop works on: a cache line. The arena pads tensors to as much. */
+/** Bytes of a float32 region that one turn of the loop works on: a cache line, four vectors. The arena pads tensors to as much. */
 const TURN: usize = 64;
+/** Bytes of a float32 region after which copies are made of it, while the nearest cache has it: a quarter of a cache of 32 KiB. */
+const BLOCK: usize = 8192;
 
 /**
  * Applies a step to `length` elements. The first five arguments are literals wherever it is inlined, so that nothing is left of
  * what they decide; the others are those of the kernel table.
  *
  * An element goes through a chain of some 50 cycles, which ends with a root and a division, and a processor looks only so far ahead for
- * something else to do. So the loop updates the moments of the next vector before it moves the parameters of this one. And one
- * offset counts for all regions, which takes fewer instructions than a pointer into each. Both together: 5 to 13 % in cache, 7 % at
- * 16 Mi. docs/benchmarks.md says what else was tried.
+ * something else to do. So a turn of the loop first moves the parameters of the turn before, whose roots are known by then, and updates the
+ * moments of this one after that. It has four divisions one after the other, and four roots: on AMD's Zen 5 a unit that does both takes
+ * 7 cycles for a root and a division of four numbers then, and 9 if they alternate. One offset counts for all regions, which takes
+ * fewer instructions than a pointer into each. bench/NOTES.md says what that gains, and what else was tried.
  */
 // @ts-expect-error: decorator
 @inline
@@ -52,60 +55,88 @@ export function sweep(
   const d = splat(decay);
   const s = splat(gradFactor);
   const r = splatInt(seed);
+  const none = nothing(length);
+  const spread = kept(Rounding.Spread, none);
+  const low = kept(Rounding.Low, none);
+  const bias = kept(Widening.Bias, none);
+  const gap = kept(Widening.Gap, none);
+  const scale = kept(Widening.Scale, none);
+  const sign = kept(Widening.Sign, none);
 
   // Bytes from 0, not addresses: in a memory of 4 GiB an end address may be 2^32, which no pointer can hold.
   const end = length << 2;
-  const turns = end & ~(TURN - 1);
+  const toG = bytes(grads, 16);
+  const toM = bytes(moments, 16);
+  let m0 = splat(0);
+  let m1 = m0;
+  let m2 = m0;
+  let m3 = m0;
+  let x0 = m0;
+  let x1 = m0;
+  let x2 = m0;
+  let x3 = m0;
   let i: usize = 0;
-  if (turns > 0) {
-    const g0 = gradient<v128>(decoupled, use, grads, param, grad, d, s);
-    let m0 = firstMoment<v128>(moments, g0, expAvg, b1, c1);
-    let root0 = secondMoment<v128>(amsgrad, moments, g0, m0, r, expAvg, expAvgSq, maxExpAvgSq, b2, c2);
+  do {
+    const from = i;
+    const to = copies === Format.Float32 ? end : min(end, from + BLOCK);
+    const turns = to & ~(TURN - 1);
     for (;;) {
+      if (i > from) {
+        const p = param + (i - TURN);
+        descend<v128>(decoupled, m0, x0, p, ss, rb, e, d);
+        descend<v128>(decoupled, m1, x1, p + 16, ss, rb, e, d);
+        descend<v128>(decoupled, m2, x2, p + 32, ss, rb, e, d);
+        descend<v128>(decoupled, m3, x3, p + 48, ss, rb, e, d);
+      }
+      if (i === turns) break;
       const p = param + i;
       const g = grad + bytes(grads, i);
       const m = expAvg + bytes(moments, i);
       const v = expAvgSq + bytes(moments, i);
       const x = maxExpAvgSq + bytes(moments, i);
-      // The turn before this one is complete now.
-      if (copies !== Format.Float32 && i > 0) copyTurn(copies, p - TURN, copy + (i - TURN) / 2);
-      // A vector further on, in each of the regions.
-      const toG = bytes(grads, 16);
-      const toM = bytes(moments, 16);
-      const g1 = gradient<v128>(decoupled, use, grads, p + 16, g + toG, d, s);
-      const m1 = firstMoment<v128>(moments, g1, m + toM, b1, c1);
-      const root1 = secondMoment<v128>(amsgrad, moments, g1, m1, r, m + toM, v + toM, x + toM, b2, c2);
-      descend<v128>(decoupled, m0, root0, p, ss, rb, e, d);
-      const g2 = gradient<v128>(decoupled, use, grads, p + 32, g + 2 * toG, d, s);
-      const m2 = firstMoment<v128>(moments, g2, m + 2 * toM, b1, c1);
-      const root2 = secondMoment<v128>(amsgrad, moments, g2, m2, r, m + 2 * toM, v + 2 * toM, x + 2 * toM, b2, c2);
-      descend<v128>(decoupled, m1, root1, p + 16, ss, rb, e, d);
-      const g3 = gradient<v128>(decoupled, use, grads, p + 48, g + 3 * toG, d, s);
-      const m3 = firstMoment<v128>(moments, g3, m + 3 * toM, b1, c1);
-      const root3 = secondMoment<v128>(amsgrad, moments, g3, m3, r, m + 3 * toM, v + 3 * toM, x + 3 * toM, b2, c2);
-      descend<v128>(decoupled, m2, root2, p + 32, ss, rb, e, d);
-      i += TURN;
-      if (i === turns) {
-        descend<v128>(decoupled, m3, root3, p + 48, ss, rb, e, d);
-        break;
+      const g0 = gradient<v128>(decoupled, use, grads, p, g, d, s, bias, gap, scale, sign);
+      const g1 = gradient<v128>(decoupled, use, grads, p + 16, g + toG, d, s, bias, gap, scale, sign);
+      const g2 = gradient<v128>(decoupled, use, grads, p + 32, g + 2 * toG, d, s, bias, gap, scale, sign);
+      const g3 = gradient<v128>(decoupled, use, grads, p + 48, g + 3 * toG, d, s, bias, gap, scale, sign);
+      if (use === GradientUse.Zeroing) {
+        zero<v128>(grads, g);
+        zero<v128>(grads, g + 2 * toG);
       }
-      const g4 = gradient<v128>(decoupled, use, grads, p + 64, g + 4 * toG, d, s);
-      m0 = firstMoment<v128>(moments, g4, m + 4 * toM, b1, c1);
-      root0 = secondMoment<v128>(amsgrad, moments, g4, m0, r, m + 4 * toM, v + 4 * toM, x + 4 * toM, b2, c2);
-      descend<v128>(decoupled, m3, root3, p + 48, ss, rb, e, d);
+      m0 = firstMoment<v128>(moments, g0, m, b1, c1);
+      m1 = firstMoment<v128>(moments, g1, m + toM, b1, c1);
+      m2 = firstMoment<v128>(moments, g2, m + 2 * toM, b1, c1);
+      m3 = firstMoment<v128>(moments, g3, m + 3 * toM, b1, c1);
+      const v0 = secondMoment<v128>(moments, g0, v, b2, c2);
+      const v1 = secondMoment<v128>(moments, g1, v + toM, b2, c2);
+      const v2 = secondMoment<v128>(moments, g2, v + 2 * toM, b2, c2);
+      const v3 = secondMoment<v128>(moments, g3, v + 3 * toM, b2, c2);
+      x0 = largest<v128>(amsgrad, moments, v0, x);
+      x1 = largest<v128>(amsgrad, moments, v1, x + toM);
+      x2 = largest<v128>(amsgrad, moments, v2, x + 2 * toM);
+      x3 = largest<v128>(amsgrad, moments, v3, x + 3 * toM);
+      if (moments !== Format.Float32) {
+        writeMoments<v128>(amsgrad, m0, v0, x0, m1, v1, x1, r, spread, low, m, v, x);
+        writeMoments<v128>(amsgrad, m2, v2, x2, m3, v3, x3, r, spread, low, m + 2 * toM, v + 2 * toM, x + 2 * toM);
+      }
+      x0 = sqrt(x0);
+      x1 = sqrt(x1);
+      x2 = sqrt(x2);
+      x3 = sqrt(x3);
+      i += TURN;
     }
-  }
-  for (; i < end; i += 4) {
-    const m = expAvg + bytes(moments, i);
-    const v = expAvgSq + bytes(moments, i);
-    const x = maxExpAvgSq + bytes(moments, i);
-    const g = gradient<f32>(decoupled, use, grads, param + i, grad + bytes(grads, i), d, s);
-    const m0 = firstMoment<f32>(moments, g, m, b1, c1);
-    const root = secondMoment<f32>(amsgrad, moments, g, m0, r, m, v, x, b2, c2);
-    descend<f32>(decoupled, m0, root, param + i, ss, rb, e, d);
-  }
-  if (copies !== Format.Float32) {
-    const from = turns > 0 ? turns - TURN : 0;
-    copyAll(copies, param + from, copy + from / 2, length - (from >> 2));
-  }
+    for (; i < to; i += 4) {
+      const g = grad + bytes(grads, i);
+      const m = expAvg + bytes(moments, i);
+      const v = expAvgSq + bytes(moments, i);
+      const x = maxExpAvgSq + bytes(moments, i);
+      const g0 = gradient<f32>(decoupled, use, grads, param + i, g, d, s, bias, gap, scale, sign);
+      if (use === GradientUse.Zeroing) zero<f32>(grads, g);
+      m0 = firstMoment<f32>(moments, g0, m, b1, c1);
+      const v0 = secondMoment<f32>(moments, g0, v, b2, c2);
+      x0 = largest<f32>(amsgrad, moments, v0, x);
+      if (moments !== Format.Float32) writeMoments<f32>(amsgrad, m0, v0, x0, m0, v0, x0, r, spread, low, m, v, x);
+      descend<f32>(decoupled, m0, sqrt(x0), param + i, ss, rb, e, d);
+    }
+    if (copies !== Format.Float32) writeCopies(copies, param + from, copy + (from >> 1), (to - from) >> 2);
+  } while (copies !== Format.Float32 && i < end);
 }

@@ -451,22 +451,22 @@ test("no header makes loading hang, or allocate more than a small multiple of th
 });
 
 test(
-  "four times as many tensors, up to 20,000, take less than eight times as long to save and load",
+  "four times as many tensors, up to 40,000, take less than six times as long to save and load",
   unless(inV8Once),
   () => {
-    const optimizers = [5_000, 20_000].map((length) =>
+    const optimizers = [10_000, 40_000].map((length) =>
       AdamW.createSync(Object.fromEntries(Array.from({ length }, (_, i) => [`p${i}`, { shape: [1] }]))),
     );
-    // The shortest times of up to ten: of what else the machine did there is least in them.
+    // The shortest times of up to five: of what else the machine did there is least in them.
     const shortest = [Infinity, Infinity];
-    for (let tries = 0; tries < 10 && !(shortest[1]! < 8 * shortest[0]!); tries++) {
+    for (let tries = 0; tries < 5 && !(shortest[1]! < 6 * shortest[0]!); tries++) {
       for (const [i, optimizer] of optimizers.entries()) {
         const start = performance.now();
         loadCheckpoint(optimizer, encodeCheckpoint(optimizer, { params: true }));
         shortest[i] = Math.min(shortest[i]!, performance.now() - start);
       }
     }
-    expect(shortest[1]).toBeLessThan(8 * shortest[0]!);
+    expect(shortest[1]).toBeLessThan(6 * shortest[0]!);
   },
 );
 

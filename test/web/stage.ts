@@ -15,8 +15,11 @@ export const configFile = path("../../examples/web/vite.config.ts");
 /** Where the page is shown: a browser, and a static host that has it in a folder, for the page must not care where it lies. */
 export class Stage {
   browser!: Browser;
-  /** What the host sends with every answer, and which paths it lacks. As it was after each test. */
-  server: { headers?: Readonly<Record<string, string>>; missing?: RegExp | undefined } = {};
+  /**
+   * What the host sends with every answer, which paths it lacks, and what every worker's script begins with. As it was after each
+   * test.
+   */
+  server: { headers?: Readonly<Record<string, string>>; missing?: RegExp | undefined; prelude?: string } = {};
   #site!: Site;
   /** The page that is open; closed after each test. */
   demo!: DemoPage;
@@ -27,8 +30,9 @@ export class Stage {
       await build({ configFile, build: { outDir: path(`../../build/${folder}`) }, logLevel: "error" });
       const files = path("../../build");
       this.#site = await serve(async (path) => {
-        const { missing, headers = {} } = this.server;
-        return { ...(missing?.test(path) ? NOT_FOUND : await fileIn(files, path)), headers };
+        const { missing, headers = {}, prelude = "" } = this.server;
+        const answer = missing?.test(path) ? NOT_FOUND : await fileIn(files, path);
+        return { ...answer, headers, ...(/\/worker-.*\.js$/.test(path) && { body: prelude + answer.body }) };
       });
       this.browser = await launch({ gpu: true, args: [`--host-resolver-rules=MAP ${UNTRUSTED} 127.0.0.1`] });
       return async () => {

@@ -138,18 +138,29 @@ describe("the page, in Chromium", unless(noChromium), () => {
       };
     });
     const draws = () => page.evaluate(() => (globalThis as unknown as { draws: number }).draws);
+    // The page's clock, which runs only when it is told to, however long the training takes.
+    await page.clock.install({ time: 0 });
     await page.goto(stage.url);
     await demo.click("Start");
     await demo.trainTo(1);
+    await page.clock.pauseAt(3_600_000);
+    await page.clock.runFor(100);
     const before = await draws();
-    await page.waitForTimeout(3000);
+    for (let tenths = 0; tenths < 22; tenths++) {
+      await demo.trainTo((await demo.step()) + 1);
+      await page.clock.runFor(100);
+    }
     const calm = (await draws()) - before;
     expect(calm).toBeGreaterThan(0);
     expect(calm).toBeLessThanOrEqual(2 * 2);
   });
 
   describe("what is missing is said", () => {
+    /** The page takes no more threads than there are cores. */
+    const TWO_CORES = 'Object.defineProperty(navigator, "hardwareConcurrency", { value: 2 });';
+
     test("threads without isolation: one thread, and the headers that it takes", async () => {
+      stage.server.prelude = TWO_CORES;
       const demo = await stage.open();
       await demo.page.getByLabel("Threads", { exact: true }).fill("2");
       await demo.page.keyboard.press("Enter");
@@ -160,7 +171,7 @@ describe("the page, in Chromium", unless(noChromium), () => {
     });
 
     test("with isolation: as many threads as the package starts, in the middle of a run", async () => {
-      stage.server.headers = ISOLATED;
+      Object.assign(stage.server, { headers: ISOLATED, prelude: TWO_CORES });
       const demo = await stage.open();
       const { page } = demo;
       expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);

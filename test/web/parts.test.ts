@@ -1,13 +1,14 @@
 /** What the page is made of, where no browser is needed: its data, its measurement of decay, exact resume, the comparison. */
 import { gunzipSync, gzipSync } from "node:zlib";
-import { Adam } from "fused-adam";
+import { Adam, AdamW } from "fused-adam";
 import { describe, expect, test } from "vitest";
 import { CLASSES, type Dataset, PIXELS, type Split } from "../../examples/shared/data.js";
 import { loadDigits } from "../../examples/shared/digits.js";
 import { initialValues } from "../../examples/shared/model.js";
 import { createRng } from "../../examples/shared/rng.js";
-import { Run } from "../../examples/shared/run.js";
+import { Run, type RunState } from "../../examples/shared/run.js";
 import { SEED } from "../../examples/shared/task.js";
+import { WIDTHS, type Width } from "../../examples/shared/width.js";
 import { decodeSplit, encodeSplit } from "../../examples/web/compact.js";
 import { agree, COMMON_STEPS } from "../../examples/web/compare.js";
 import { type Contender, createProblem, fusedAdam, HYPER, plainLoop } from "../../examples/web/contenders.js";
@@ -16,6 +17,7 @@ import { LABELS } from "../../examples/web/protocol.js";
 import { DEFAULTS } from "../../examples/web/settings.js";
 import { Trainer } from "../../examples/web/trainer.js";
 import { expectSameBits } from "../support/bits.js";
+import { decoded, encoded } from "../support/halves.js";
 
 /** Noise in the upper half of every image, none in the lower: so that half of the first layer never has a gradient. */
 function noise(size: number, seed: number): Dataset {
@@ -182,6 +184,33 @@ describe("resume", () => {
     straight.dispose();
     resumed.dispose();
   });
+
+  test.each([
+    ["bfloat16 moments", "float32"],
+    ["float32", "bfloat16 moments and gradients"],
+  ] as const)(
+    "from %s to %s: parameters have the same bits, moments are the nearest that there are",
+    async (from, to) => {
+      const rule = { label: "AdamW", optimizer: AdamW, weightDecay: 0.1 };
+      const make = (width: Width, state?: RunState) =>
+        Run.create(rule, split, { epochs: 8, seed: SEED, lr: 1e-3, ...WIDTHS[width], from: state });
+      const saved = await make(from);
+      for (let i = 0; i < 4; i++) saved.step();
+      const loaded = await make(to, saved.state());
+      const [before, after] = [saved, loaded].map((run) => run.model.optimizer.stateDict().state);
+      for (const name of ["w1", "w2", "b1", "b2"] as const) {
+        expectSameBits(name, loaded.model.params[name], saved.model.params[name]);
+        for (const moment of ["exp_avg", "exp_avg_sq"] as const) {
+          const values = before![name]![moment];
+          const expected = to === "float32" ? values : decoded("bfloat16", encoded("bfloat16", values));
+          expectSameBits(`${name}, ${moment}`, after![name]![moment], expected);
+        }
+      }
+      for (const run of [saved, loaded]) run.step();
+      expect(loaded.losses).toEqual(saved.losses);
+      for (const run of [saved, loaded]) run.dispose();
+    },
+  );
 
   test("a state that was damaged is refused", async () => {
     const trainer = await Trainer.create(split, DEFAULTS);

@@ -34,23 +34,33 @@ function copy(param: usize, expAvg: usize, expAvgSq: usize, offset: usize): void
 }
 
 /**
- * One square root and one division for each of `length` elements, over and over the `block` of them at `values`. Returns
- * the bitwise or of all 1 / sqrt(x) that fell into the first lane.
+ * One square root and one division for each of `length` elements, over and over the `block` of them at `values`. Divisions are next to
+ * each other, and roots, as in the kernels. Returns the bitwise or of all 1 / sqrt(x) that fell into the first lane.
  */
 export function sqrt_div(values: usize, block: usize, length: usize): i32 {
-  const one = splat(1);
   let seen = splat(0);
+  let a = splat(Infinity);
+  let b = a;
+  let c = a;
+  let d = a;
   for (let done: usize = 0; done < length; done += block) {
     for (let i: usize = 0; i < block; i += 16) {
       const at = values + (i << 2);
-      const a = div(one, sqrt(load<v128>(at, 0)));
-      const b = div(one, sqrt(load<v128>(at, 16)));
-      const c = div(one, sqrt(load<v128>(at, 32)));
-      const d = div(one, sqrt(load<v128>(at, 48)));
-      seen = or(or(seen, a), or(or(b, c), d));
+      seen = or(seen, inverses(a, b, c, d));
+      a = sqrt(load<v128>(at, 0));
+      b = sqrt(load<v128>(at, 16));
+      c = sqrt(load<v128>(at, 32));
+      d = sqrt(load<v128>(at, 48));
     }
   }
-  return i32x4.extract_lane(seen, 0);
+  return i32x4.extract_lane(or(seen, inverses(a, b, c, d)), 0);
+}
+
+// @ts-expect-error: decorator
+@inline
+function inverses(a: v128, b: v128, c: v128, d: v128): v128 {
+  const one = splat(1);
+  return or(or(div(one, a), div(one, b)), or(div(one, c), div(one, d)));
 }
 
 /** Multiplies each element by `factor`. */

@@ -27,6 +27,7 @@ export function gradient<T>(
   grads: Format,
   param: usize,
   grad: usize,
+  last: bool,
   decay: v128,
   gradFactor: v128,
   bias: v128,
@@ -34,36 +35,50 @@ export function gradient<T>(
   scale: v128,
   sign: v128,
 ): v128 {
-  let g = read<T>(grads, grad, bias, gap, scale, sign);
+  let g = read<T>(grads, grad, last, bias, gap, scale, sign);
   if (use !== GradientUse.Plain) g = mul(g, gradFactor);
-  return decoupled ? g : mulAdd(decay, load<T>(param), g);
+  return decoupled ? g : mulAdd(decay, load<T>(param, last ? 16 : 0), g);
 }
 
 /** m of this step, stored if it is float32. */
 // @ts-expect-error: decorator
 @inline
-export function firstMoment<T>(moments: Format, g: v128, expAvg: usize, beta1: v128, oneMinusBeta1: v128): v128 {
-  const m = mulAdd(readMoment<T>(moments, expAvg), beta1, mul(g, oneMinusBeta1));
-  if (moments === Format.Float32) store<T>(expAvg, m);
+export function firstMoment<T>(
+  moments: Format,
+  g: v128,
+  expAvg: usize,
+  last: bool,
+  beta1: v128,
+  oneMinusBeta1: v128,
+): v128 {
+  const m = mulAdd(readMoment<T>(moments, expAvg, last), beta1, mul(g, oneMinusBeta1));
+  if (moments === Format.Float32) store<T>(expAvg, m, last ? 16 : 0);
   return m;
 }
 
 /** v of this step, stored if it is float32. */
 // @ts-expect-error: decorator
 @inline
-export function secondMoment<T>(moments: Format, g: v128, expAvgSq: usize, beta2: v128, oneMinusBeta2: v128): v128 {
-  const v = mulAdd(readMoment<T>(moments, expAvgSq), beta2, mul(mul(oneMinusBeta2, g), g));
-  if (moments === Format.Float32) store<T>(expAvgSq, v);
+export function secondMoment<T>(
+  moments: Format,
+  g: v128,
+  expAvgSq: usize,
+  last: bool,
+  beta2: v128,
+  oneMinusBeta2: v128,
+): v128 {
+  const v = mulAdd(readMoment<T>(moments, expAvgSq, last), beta2, mul(mul(oneMinusBeta2, g), g));
+  if (moments === Format.Float32) store<T>(expAvgSq, v, last ? 16 : 0);
   return v;
 }
 
 /** What the denominator is made of: v, with AMSGrad the largest so far, stored if it is float32. */
 // @ts-expect-error: decorator
 @inline
-export function largest<T>(amsgrad: bool, moments: Format, v: v128, maxExpAvgSq: usize): v128 {
+export function largest<T>(amsgrad: bool, moments: Format, v: v128, maxExpAvgSq: usize, last: bool): v128 {
   if (!amsgrad) return v;
-  const vMax = max(readMoment<T>(moments, maxExpAvgSq), v);
-  if (moments === Format.Float32) store<T>(maxExpAvgSq, vMax);
+  const vMax = max(readMoment<T>(moments, maxExpAvgSq, last), v);
+  if (moments === Format.Float32) store<T>(maxExpAvgSq, vMax, last ? 16 : 0);
   return vMax;
 }
 

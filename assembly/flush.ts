@@ -9,20 +9,20 @@ import { bytes, Format, readMoment, writeExact } from "./storage";
 // @ts-expect-error: decorator
 @inline
 export function flush(format: Format, values: usize, length: usize): void {
-  const to = bytes(format, 16);
+  const pair = bytes(format, 32);
   for (; length >= 16; length -= 16) {
-    const a = readMoment<v128>(format, values);
-    const b = readMoment<v128>(format, values + to);
-    const c = readMoment<v128>(format, values + 2 * to);
-    const d = readMoment<v128>(format, values + 3 * to);
+    const a = readMoment<v128>(format, values, false);
+    const b = readMoment<v128>(format, values, true);
+    const c = readMoment<v128>(format, values + pair, false);
+    const d = readMoment<v128>(format, values + pair, true);
     if (anyTiny(a, b, c, d)) {
       keep<v128>(format, values, a, b);
-      keep<v128>(format, values + 2 * to, c, d);
+      keep<v128>(format, values + pair, c, d);
     }
-    values += 4 * to;
+    values += 2 * pair;
   }
   for (; length > 0; length--) {
-    const x = readMoment<f32>(format, values);
+    const x = readMoment<f32>(format, values, false);
     keep<f32>(format, values, x, x);
     values += bytes(format, 4);
   }

@@ -27,13 +27,18 @@ export function store<T>(ptr: usize, x: v128, offset: usize = 0): void {
   else v128.store_lane<f32>(ptr + offset, x, 0);
 }
 
-/** Four neighbours of 16 bits, or one, as the upper halves of 32 bits; the lower halves are 0, and so is what is not there. */
+/**
+ * The first or the last four of eight neighbours of 16 bits, or a single one, as the upper halves of 32 bits; the lower halves are 0, and so is
+ * what is not there.
+ */
 // @ts-expect-error: decorator
 @inline
-export function loadUpper16<T>(ptr: usize): v128 {
+export function loadUpper16<T>(ptr: usize, last: bool): v128 {
   const zero = i32x4.splat(0);
-  const x = isVector<T>() ? v128.load64_zero(ptr) : v128.load_lane<u16>(ptr, zero, 0);
-  return v128.shuffle<u16>(zero, x, 0, 8, 1, 9, 2, 10, 3, 11);
+  const x = isVector<T>() ? v128.load(ptr) : v128.load_lane<u16>(ptr, zero, 0);
+  return last
+    ? v128.shuffle<u16>(zero, x, 4, 12, 5, 13, 6, 14, 7, 15)
+    : v128.shuffle<u16>(zero, x, 0, 8, 1, 9, 2, 10, 3, 11);
 }
 
 /** Stores eight neighbours of 16 bits, or the first. */

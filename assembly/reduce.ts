@@ -20,8 +20,8 @@ export function sum_squares(format: Format, grad: usize, length: usize): f64 {
   const scale = kept(Widening.Scale, none);
   const sign = kept(Widening.Sign, none);
   for (; length >= 8; length -= 8) {
-    const a = read<v128>(format, grad, bias, gap, scale, sign);
-    const b = read<v128>(format, grad + bytes(format, 16), bias, gap, scale, sign);
+    const a = read<v128>(format, grad, false, bias, gap, scale, sign);
+    const b = read<v128>(format, grad, true, bias, gap, scale, sign);
     s01 = addSquares64(s01, a);
     s23 = addSquares64(s23, upper(a));
     s45 = addSquares64(s45, b);
@@ -29,7 +29,7 @@ export function sum_squares(format: Format, grad: usize, length: usize): f64 {
     grad += bytes(format, 32);
   }
   for (; length > 0; length--) {
-    s01 = addSquares64(s01, read<f32>(format, grad, bias, gap, scale, sign));
+    s01 = addSquares64(s01, read<f32>(format, grad, false, bias, gap, scale, sign));
     grad += bytes(format, 4);
   }
   return sumAcross64(add64(add64(s01, s23), add64(s45, s67)));

@@ -56,16 +56,16 @@ export const enum Widening {
 /** As `read`, of a format that moments have. */
 // @ts-expect-error: decorator
 @inline
-export function readMoment<T>(format: Format, ptr: usize): v128 {
-  return format === Format.Float32 ? load<T>(ptr) : loadUpper16<T>(ptr);
+export function readMoment<T>(format: Format, ptr: usize, last: bool): v128 {
+  return format === Format.Float32 ? load<T>(ptr, last ? 16 : 0) : loadUpper16<T>(ptr, last);
 }
 
-/** Widened to float32, which is exact. */
+/** The first or the last four of eight numbers, or a single one, widened to float32, which is exact. */
 // @ts-expect-error: decorator
 @inline
-export function read<T>(format: Format, ptr: usize, bias: v128, gap: v128, scale: v128, sign: v128): v128 {
-  if (format !== Format.Float16) return readMoment<T>(format, ptr);
-  return fromFloat16(loadUpper16<T>(ptr), bias, gap, scale, sign);
+export function read<T>(format: Format, ptr: usize, last: bool, bias: v128, gap: v128, scale: v128, sign: v128): v128 {
+  if (format !== Format.Float16) return readMoment<T>(format, ptr, last);
+  return fromFloat16(loadUpper16<T>(ptr, last), bias, gap, scale, sign);
 }
 
 /**

@@ -65,8 +65,6 @@ export function sweep(
 
   // Bytes from 0, not addresses: in a memory of 4 GiB an end address may be 2^32, which no pointer can hold.
   const end = length << 2;
-  const toG = bytes(grads, 16);
-  const toM = bytes(moments, 16);
   let m0 = splat(0);
   let m1 = m0;
   let m2 = m0;
@@ -94,30 +92,43 @@ export function sweep(
       const m = expAvg + bytes(moments, i);
       const v = expAvgSq + bytes(moments, i);
       const x = maxExpAvgSq + bytes(moments, i);
-      const g0 = gradient<v128>(decoupled, use, grads, p, g, d, s, bias, gap, scale, sign);
-      const g1 = gradient<v128>(decoupled, use, grads, p + 16, g + toG, d, s, bias, gap, scale, sign);
-      const g2 = gradient<v128>(decoupled, use, grads, p + 32, g + 2 * toG, d, s, bias, gap, scale, sign);
-      const g3 = gradient<v128>(decoupled, use, grads, p + 48, g + 3 * toG, d, s, bias, gap, scale, sign);
+      const g0 = gradient<v128>(decoupled, use, grads, p, g, false, d, s, bias, gap, scale, sign);
+      const g1 = gradient<v128>(decoupled, use, grads, p, g, true, d, s, bias, gap, scale, sign);
+      const g2 = gradient<v128>(decoupled, use, grads, p + 32, next(g, grads), false, d, s, bias, gap, scale, sign);
+      const g3 = gradient<v128>(decoupled, use, grads, p + 32, next(g, grads), true, d, s, bias, gap, scale, sign);
       if (use === GradientUse.Zeroing) {
         zero<v128>(grads, g);
-        zero<v128>(grads, g + 2 * toG);
+        zero<v128>(grads, next(g, grads));
       }
-      m0 = firstMoment<v128>(moments, g0, m, b1, c1);
-      m1 = firstMoment<v128>(moments, g1, m + toM, b1, c1);
-      m2 = firstMoment<v128>(moments, g2, m + 2 * toM, b1, c1);
-      m3 = firstMoment<v128>(moments, g3, m + 3 * toM, b1, c1);
-      const v0 = secondMoment<v128>(moments, g0, v, b2, c2);
-      const v1 = secondMoment<v128>(moments, g1, v + toM, b2, c2);
-      const v2 = secondMoment<v128>(moments, g2, v + 2 * toM, b2, c2);
-      const v3 = secondMoment<v128>(moments, g3, v + 3 * toM, b2, c2);
-      x0 = largest<v128>(amsgrad, moments, v0, x);
-      x1 = largest<v128>(amsgrad, moments, v1, x + toM);
-      x2 = largest<v128>(amsgrad, moments, v2, x + 2 * toM);
-      x3 = largest<v128>(amsgrad, moments, v3, x + 3 * toM);
-      if (moments !== Format.Float32) {
-        writeMoments<v128>(amsgrad, m0, v0, x0, m1, v1, x1, r, spread, low, m, v, x);
-        writeMoments<v128>(amsgrad, m2, v2, x2, m3, v3, x3, r, spread, low, m + 2 * toM, v + 2 * toM, x + 2 * toM);
-      }
+      m0 = firstMoment<v128>(moments, g0, m, false, b1, c1);
+      m1 = firstMoment<v128>(moments, g1, m, true, b1, c1);
+      const v0 = secondMoment<v128>(moments, g0, v, false, b2, c2);
+      const v1 = secondMoment<v128>(moments, g1, v, true, b2, c2);
+      x0 = largest<v128>(amsgrad, moments, v0, x, false);
+      x1 = largest<v128>(amsgrad, moments, v1, x, true);
+      if (moments !== Format.Float32) writeMoments<v128>(amsgrad, m0, v0, x0, m1, v1, x1, r, spread, low, m, v, x);
+      m2 = firstMoment<v128>(moments, g2, next(m, moments), false, b1, c1);
+      m3 = firstMoment<v128>(moments, g3, next(m, moments), true, b1, c1);
+      const v2 = secondMoment<v128>(moments, g2, next(v, moments), false, b2, c2);
+      const v3 = secondMoment<v128>(moments, g3, next(v, moments), true, b2, c2);
+      x2 = largest<v128>(amsgrad, moments, v2, next(x, moments), false);
+      x3 = largest<v128>(amsgrad, moments, v3, next(x, moments), true);
+      if (moments !== Format.Float32)
+        writeMoments<v128>(
+          amsgrad,
+          m2,
+          v2,
+          x2,
+          m3,
+          v3,
+          x3,
+          r,
+          spread,
+          low,
+          next(m, moments),
+          next(v, moments),
+          next(x, moments),
+        );
       x0 = sqrt(x0);
       x1 = sqrt(x1);
       x2 = sqrt(x2);
@@ -129,14 +140,21 @@ export function sweep(
       const m = expAvg + bytes(moments, i);
       const v = expAvgSq + bytes(moments, i);
       const x = maxExpAvgSq + bytes(moments, i);
-      const g0 = gradient<f32>(decoupled, use, grads, param + i, g, d, s, bias, gap, scale, sign);
+      const g0 = gradient<f32>(decoupled, use, grads, param + i, g, false, d, s, bias, gap, scale, sign);
       if (use === GradientUse.Zeroing) zero<f32>(grads, g);
-      m0 = firstMoment<f32>(moments, g0, m, b1, c1);
-      const v0 = secondMoment<f32>(moments, g0, v, b2, c2);
-      x0 = largest<f32>(amsgrad, moments, v0, x);
+      m0 = firstMoment<f32>(moments, g0, m, false, b1, c1);
+      const v0 = secondMoment<f32>(moments, g0, v, false, b2, c2);
+      x0 = largest<f32>(amsgrad, moments, v0, x, false);
       if (moments !== Format.Float32) writeMoments<f32>(amsgrad, m0, v0, x0, m0, v0, x0, r, spread, low, m, v, x);
       descend<f32>(decoupled, m0, sqrt(x0), param + i, ss, rb, e, d);
     }
     if (copies !== Format.Float32) writeCopies(copies, param + from, copy + (from >> 1), (to - from) >> 2);
   } while (copies !== Format.Float32 && i < end);
+}
+
+/** The next eight numbers. */
+// @ts-expect-error: decorator
+@inline
+function next(ptr: usize, format: Format): usize {
+  return ptr + bytes(format, 32);
 }

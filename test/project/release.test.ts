@@ -14,6 +14,24 @@ const subpaths = Object.keys(manifest.exports)
   .filter((path) => path !== "." && manifest.exports[path].import !== undefined)
   .map((path) => path.slice(2));
 
+it("sizes that pages state are the budgets of `npm run size`: README at most 0.1 KB above, others rounded", () => {
+  const script = read("scripts/size.mjs");
+  const budget = (pattern: RegExp) => Number(pattern.exec(script)![1]);
+  const stated = (page: string, pattern: RegExp) => Number(pattern.exec(read(page))![1]);
+  const all = budget(/entries: \["\."\], kilobytes: ([\d.]+)/);
+  const core = budget(/entries: \["\."\], without: \[LOADER\], kilobytes: ([\d.]+)/);
+  const tfjs = budget(/entries: \["\.", "\.\/tfjs"\], without: \[LOADER\], kilobytes: ([\d.]+)/);
+  const tfjsWithoutGpu = budget(/without: \[LOADER, GPU\], kilobytes: ([\d.]+)/);
+  const halves = budget(/"half-simd": ([\d.]+)/) + budget(/halves: ([\d.]+)/);
+
+  const small = stated("README.md", /Under ([\d.]+) KB with its one dependency/);
+  expect(small).toBeGreaterThanOrEqual(all);
+  expect(small).toBeLessThan(all + 0.1);
+  expect(stated("docs/precision.md", /some (\d+) KB in a page/)).toBe(Math.round(halves));
+  expect(stated("docs/tfjs.md", /takes (\d+) KB \(brotli\)/)).toBe(Math.round(tfjs - tfjsWithoutGpu));
+  expect(stated("docs/tfjs.md", /of the (\d+) KB that/)).toBe(Math.round(tfjs - core));
+});
+
 describe("the tarball", () => {
   const listed = execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
     cwd: root,

@@ -64,6 +64,8 @@ export const BROWSERS: readonly Browser[] = [
 
 /** Milliseconds for a file of tests, of which most take seconds: for what hangs. */
 const LONGEST = 600_000;
+/** Milliseconds until a browser has asked for it. One that has not may have failed to start, and another is opened, once. */
+const ARRIVAL = 60_000;
 
 /** Runs all visits in order, in one browser as long as it answers. */
 export async function runInBrowser(
@@ -73,29 +75,46 @@ export async function runInBrowser(
   report: (visit: Visit, result: FileResult) => void,
 ): Promise<void> {
   let next: number | undefined = 0;
+  let arrived: number | undefined;
+  let reopened: number | undefined;
   let heard = () => {};
-  const server = await serveVisits(suite, visits, (i, result) => {
-    // A page that was given up may still speak.
-    if (i !== next) return undefined;
-    report(visits[i]!, result);
-    next = i + 1 < visits.length ? i + 1 : undefined;
-    heard();
-    return next;
-  });
+  const server = await serveVisits(
+    suite,
+    visits,
+    (i) => {
+      arrived = i;
+    },
+    (i, result) => {
+      // A page that was given up may still speak.
+      if (i !== next) return undefined;
+      report(visits[i]!, result);
+      next = i + 1 < visits.length ? i + 1 : undefined;
+      heard();
+      return next;
+    },
+  );
+  /** Whether a result comes in time. */
+  const answer = (milliseconds: number): Promise<boolean> =>
+    new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds, false);
+      heard = () => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+    });
   while (next !== undefined) {
-    const started: number = next;
-    const close = open(browser, server.url + pathOf(visits, started));
+    const close = open(browser, server.url + pathOf(visits, next));
     while (next !== undefined) {
-      const answered: boolean = await new Promise((resolve) => {
-        const timer = setTimeout(resolve, LONGEST, false);
-        heard = () => {
-          clearTimeout(timer);
-          resolve(true);
-        };
-      });
-      if (answered) continue;
-      report(visits[next]!, { tests: [], error: `no result within ${LONGEST / 1000} s` });
-      next = next + 1 < visits.length ? next + 1 : undefined;
+      const visit: number = next;
+      if (await answer(ARRIVAL)) continue;
+      if (arrived !== visit && reopened !== visit) {
+        reopened = visit;
+        break;
+      }
+      if (await answer(LONGEST - ARRIVAL)) continue;
+      const missing = arrived === visit ? "no result" : "the page was not opened";
+      report(visits[visit]!, { tests: [], error: `${missing} within ${LONGEST / 1000} s` });
+      next = visit + 1 < visits.length ? visit + 1 : undefined;
       break;
     }
     await close();

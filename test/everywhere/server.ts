@@ -14,11 +14,13 @@ export interface Visit {
 
 /**
  * @param visits by index, each a page
+ * @param arrived hears when the i-th page asks for its file of tests
  * @param report gets the result of the i-th visit; its answer is the index of the next one, or undefined for the end
  */
 export function serveVisits(
   suite: string,
   visits: readonly Visit[],
+  arrived: (i: number) => void,
   report: (i: number, result: FileResult) => number | undefined,
 ): Promise<Site> {
   return serve(async (path, _, request) => {
@@ -35,7 +37,10 @@ export function serveVisits(
         const other = host === "localhost" ? "127.0.0.1" : "localhost";
         return { body: `http://${other}:${port}${next === undefined ? `/${index}/end.html` : pathOf(visits, next)}` };
       },
-      suite: () => fileIn(suite, rest),
+      suite: () => {
+        if (rest === `/${bundleOf(visit.file)}`) arrived(Number(index));
+        return fileIn(suite, rest);
+      },
       repository: () => fileIn(root, rest),
     }[what!];
     return { ...((await answer?.()) ?? NOT_FOUND), headers: visit.mode.headers };

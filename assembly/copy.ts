@@ -30,42 +30,53 @@ export function copy(format: Format, params: usize, copies: usize, length: usize
 @inline
 function run(format: Format, params: usize, copies: usize, length: usize): void {
   const none = nothing(length);
+  const one = kept(1, none);
+  const half = kept(0x7fff, none);
   const magnitude = kept(0x7fffffff, none);
-  const isBfloat16 = format === Format.Bfloat16;
-  const a = kept(isBfloat16 ? 1 : 143 << 23, none);
-  const b = kept(isBfloat16 ? 0x7fff : 0xff << 23, none);
+  const largest = kept(143 << 23, none);
+  const exponent = kept(0xff << 23, none);
   const smallest = kept(113 << 23, none);
   const power = kept(13 << 23, none);
   const halves = kept((1 << 19) | 1, none);
   const bias = kept(126 << 10, none);
   for (; length >= 16; length -= 16) {
-    eight<v128>(format, params, copies, magnitude, a, b, smallest, power, halves, bias);
-    eight<v128>(format, params + 32, copies + 16, magnitude, a, b, smallest, power, halves, bias);
+    eight<v128>(format, params, copies, one, half, magnitude, largest, exponent, smallest, power, halves, bias);
+    eight<v128>(
+      format,
+      params + 32,
+      copies + 16,
+      one,
+      half,
+      magnitude,
+      largest,
+      exponent,
+      smallest,
+      power,
+      halves,
+      bias,
+    );
     params += 64;
     copies += 32;
   }
   for (; length > 0; length--) {
-    eight<f32>(format, params, copies, magnitude, a, b, smallest, power, halves, bias);
+    eight<f32>(format, params, copies, one, half, magnitude, largest, exponent, smallest, power, halves, bias);
     params += 4;
     copies += 2;
   }
 }
 
-/**
- * Eight parameters, or one.
- *
- * @param a for bfloat16 1, for float16 `largest` of `toFloat16`
- * @param b for bfloat16 half of what is cut off, less 1; for float16 `exponent`
- */
+/** Eight parameters, or one. The vectors are those of `toBfloat16` and `toFloat16`. */
 // @ts-expect-error: decorator
 @inline
 function eight<T>(
   format: Format,
   params: usize,
   copies: usize,
+  one: v128,
+  half: v128,
   magnitude: v128,
-  a: v128,
-  b: v128,
+  largest: v128,
+  exponent: v128,
   smallest: v128,
   power: v128,
   halves: v128,
@@ -74,10 +85,10 @@ function eight<T>(
   const x = load<T>(params);
   const y = isVector<T>() ? load<T>(params, 16) : x;
   let bits: v128;
-  if (format === Format.Bfloat16) bits = pack(toBfloat16(x, a, b), toBfloat16(y, a, b));
+  if (format === Format.Bfloat16) bits = pack(toBfloat16(x, one, half), toBfloat16(y, one, half));
   else {
-    const shortX = toFloat16(x, magnitude, a, b, smallest, power, halves, bias);
-    const shortY = toFloat16(y, magnitude, a, b, smallest, power, halves, bias);
+    const shortX = toFloat16(x, magnitude, largest, exponent, smallest, power, halves, bias);
+    const shortY = toFloat16(y, magnitude, largest, exponent, smallest, power, halves, bias);
     bits = or(pack(shortX, shortY), packSigns(x, y));
   }
   // The sum is NaN if a part is, and hardly ever else.
@@ -85,6 +96,7 @@ function eight<T>(
   store16<T>(copies, bits);
 }
 
+/** @param half of what is cut off, less 1 */
 // @ts-expect-error: decorator
 @inline
 function toBfloat16(x: v128, one: v128, half: v128): v128 {

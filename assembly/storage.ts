@@ -30,6 +30,7 @@ export const enum Format {
 }
 
 export const BFLOAT16_NAN: i16 = 0x7fc0;
+
 /** Literals that `writeMoments` needs, `kept`. */
 export const enum Rounding {
   /** An odd number near 2^32 / φ: a product with it has high bits that depend on all bits of the other factor. */

@@ -1,5 +1,5 @@
 import { type AdamOptions, AdamW } from "fused-adam";
-import { type Half, nearestPattern, VALUES } from "../test/support/halves.js";
+import { encoded, rounded } from "../test/support/halves.js";
 import { check, type RegionName } from "./check.js";
 import { HYPER, repeat, type Start, startValues } from "./data.js";
 import { type Effort, sizeName, sizesFrom } from "./effort.js";
@@ -82,13 +82,13 @@ async function verify(
   const start = startValues(length);
   repeat(optimizer.param("w"), start.param);
   if (grads === "float32") repeat(optimizer.grad("w"), start.grad);
-  else repeat(optimizer.gradBits("w"), patternsOf(grads, start.grad));
+  else repeat(optimizer.gradBits("w"), encoded(grads, start.grad));
   // Workers start while this thread is idle.
   for (let i = 0; i < 2; i++) await optimizer.stepAsync();
 
   const { exp_avg, exp_avg_sq } = optimizer.stateDict().state.w!;
   const stored = { param: optimizer.param("w"), expAvg: exp_avg, expAvgSq: exp_avg_sq };
-  const from: Start = grads === "float32" ? start : { ...start, grad: widened(grads, patternsOf(grads, start.grad)) };
+  const from: Start = grads === "float32" ? start : { ...start, grad: rounded(grads, start.grad) };
   await check(name, length, (region: RegionName) => [stored[region]], {
     steps: 2,
     tolerance: 0,
@@ -96,14 +96,10 @@ async function verify(
     start: from,
   });
   if (copies === undefined) return;
-  const expected = patternsOf(copies, stored.param.subarray(0, start.param.length));
+  const expected = encoded(copies, stored.param.subarray(0, start.param.length));
   const wrong = optimizer.copyBits("w").findIndex((bits, i) => bits !== expected[i % expected.length]);
   if (wrong >= 0) {
     const wanted = expected[wrong % expected.length];
     throw new Error(`"${name}": expected copy[${wrong}] = ${wanted}, got ${optimizer.copyBits("w")[wrong]}`);
   }
 }
-
-const patternsOf = (format: Half, values: Float32Array) =>
-  Uint16Array.from(values, (value) => nearestPattern(format, value));
-const widened = (format: Half, patterns: Uint16Array) => Float32Array.from(patterns, (bits) => VALUES[format][bits]!);

@@ -5,7 +5,7 @@ import { readSafetensors } from "fused-adam/safetensors";
 import { describe, expect, it } from "vitest";
 import { expectSameBits } from "../support/bits.js";
 import { ordinary } from "../support/data.js";
-import { nearestPattern, VALUES } from "../support/halves.js";
+import { encoded, rounded } from "../support/halves.js";
 
 // Pages load these kernels only when they are asked for.
 await preload({ moments: "bfloat16" });
@@ -53,7 +53,7 @@ describe("a checkpoint of bfloat16 moments", () => {
     for (const file of [bytes, shifted.subarray(1)]) {
       const resumed = make(HALF);
       loadCheckpoint(resumed, file);
-      const nearest = Uint16Array.from(resumed.param("a"), (x) => nearestPattern("float16", x));
+      const nearest = encoded("float16", resumed.param("a"));
       expect(resumed.copyBits("a")).toEqual(nearest);
       steps(resumed, 5, 40);
       for (const name of Object.keys(LENGTHS)) expectSameBits(name, resumed.param(name), expected.param(name));
@@ -71,7 +71,7 @@ describe("a checkpoint of bfloat16 moments", () => {
     for (const name of Object.keys(LENGTHS)) {
       for (const key of KEYS) {
         const given = wide.stateDict().state[name]![key]!;
-        const expected = given.map((x) => VALUES.bfloat16[nearestPattern("bfloat16", x)]!);
+        const expected = rounded("bfloat16", given);
         expectSameBits(`${name} ${key}`, narrow.stateDict().state[name]![key]!, expected);
       }
     }

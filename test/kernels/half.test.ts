@@ -7,7 +7,7 @@ import { stepConstants } from "../../src/optimizer/stepConstants.js";
 import { FLUSH_EVERY, fromBfloat16, type ReferenceOptions, referenceSeed, referenceStep } from "../reference.js";
 import { bitsOf, showFloat } from "../support/bits.js";
 import { ordinary, randomBits, wild } from "../support/data.js";
-import { type Half, nearestPattern, PATTERNS, VALUES } from "../support/halves.js";
+import { decoded, encoded, type Half, PATTERNS, VALUES } from "../support/halves.js";
 import { sumOfSquares } from "../support/norm.js";
 import { eachKind, kernelsOf, type RawKind } from "../support/wasm.js";
 
@@ -33,7 +33,7 @@ describe("all 65,536 patterns", () => {
     const moments = new Float32Array(memory.buffer, m, PATTERNS).fill(-0);
     const update = kernels.update[numberOf(`decoupled_${format}_grads`)]!;
     update(param, grad, m, v, -1, PATTERNS, 0, 1, 0, 1, 0, 1, 1, 1, 1, -1, 0, 0);
-    const expected = Float32Array.from(ORDER, (pattern) => VALUES[format][pattern]!);
+    const expected = decoded(format, ORDER);
     expect(bitsOf(moments)).toEqual(bitsOf(expected));
   });
 
@@ -43,7 +43,7 @@ describe("all 65,536 patterns", () => {
     new Uint16Array(memory.buffer, 65536, PATTERNS).set(ORDER);
     for (const length of [0, 1, 7, 8, 9, 100, 4095, 4096]) {
       for (let start = 0; start + length <= PATTERNS; start += 4096) {
-        const values = Float32Array.from(ORDER.subarray(start, start + length), (pattern) => VALUES[format][pattern]!);
+        const values = decoded(format, ORDER.subarray(start, start + length));
         expect(kernels.sumSquares[FORMAT[format]]!(65536 + 2 * start, length)).toEqual(sumOfSquares(values));
       }
     }
@@ -82,14 +82,14 @@ describe("all 65,536 patterns", () => {
           });
           kernels.copy[FORMAT[format]]!(params, copies, PATTERNS);
           const actual = new Uint16Array(memory.buffer, copies, PATTERNS);
-          expect(actual).toEqual(Uint16Array.from(values, (x) => nearestPattern(format, x)));
+          expect(actual).toEqual(encoded(format, values));
         }
       }
       // Below float16's smallest normal number the step is 2^-24, whatever a float32's exponent is.
       const steps = Float32Array.from({ length: 4 * 2048 }, (_, i) => (i / 4) * 2 ** -24);
       new Float32Array(memory.buffer, params, steps.length).set(steps);
       kernels.copy[FORMAT[format]]!(params, copies, steps.length);
-      const expected = Uint16Array.from(steps, (x) => nearestPattern(format, x));
+      const expected = encoded(format, steps);
       expect(new Uint16Array(memory.buffer, copies, steps.length)).toEqual(expected);
     },
   );
@@ -146,12 +146,12 @@ class Stage {
 /** Float32 values as a format holds them: any pattern at all, or the nearest to these. */
 function patternsOf(format: FormatRow["grads"], values: Float32Array): Uint16Array | Uint32Array {
   if (format === "float32") return bitsOf(values);
-  return Uint16Array.from(values, (x) => nearestPattern(format, x));
+  return encoded(format, values);
 }
 
 function floatsOf(format: FormatRow["grads"], patterns: Uint16Array | Uint32Array): Float32Array {
   if (format === "float32") return new Float32Array(patterns.slice().buffer);
-  return Float32Array.from(patterns, (pattern) => VALUES[format][pattern]!);
+  return decoded(format, patterns);
 }
 
 const HYPER = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0.01, biasCorrection: true } as const;

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { type ReferenceState, referenceStep } from "../reference.js";
 import { expectSameBits } from "../support/bits.js";
 import { ordinary } from "../support/data.js";
-import { nearestPattern, VALUES } from "../support/halves.js";
+import { decoded, encoded, rounded } from "../support/halves.js";
 import { normOf } from "../support/norm.js";
 
 // Pages load these kernels only when they are asked for.
@@ -37,9 +37,9 @@ function give(optimizer: Optimizer, name: string, grads: Formats["grads"], value
     optimizer.setGrad(name, values);
     return values;
   }
-  const patterns = Uint16Array.from(values, (x) => nearestPattern(grads, x));
+  const patterns = encoded(grads, values);
   optimizer.setGrad(name, patterns);
-  return Float32Array.from(patterns, (pattern) => VALUES[grads][pattern]!);
+  return decoded(grads, patterns);
 }
 
 const NAMES = ["a", "b", "c", "d"] as const;
@@ -99,7 +99,7 @@ describe.each(CHOICES.map((formats) => [show(formats), formats] as const))("%s",
           if (amsgrad) expectSameBits(`${name} vmax`, state[name]!.max_exp_avg_sq!, expected.maxExpAvgSq);
           const { copies } = formats;
           if (copies === undefined) return;
-          expect(optimizer.copyBits(name)).toEqual(Uint16Array.from(expected.param, (x) => nearestPattern(copies, x)));
+          expect(optimizer.copyBits(name)).toEqual(encoded(copies, expected.param));
         });
         optimizer.dispose();
       }
@@ -297,15 +297,15 @@ describe("states", () => {
     const given = float32.stateDict();
     narrower.loadStateDict(given);
     for (const key of ["exp_avg", "exp_avg_sq", "max_exp_avg_sq"] as const) {
-      const expected = given.state.w![key]!.map((x) => VALUES.bfloat16[nearestPattern("bfloat16", x)]!);
+      const expected = rounded("bfloat16", given.state.w![key]!);
       expectSameBits(key, narrower.stateDict().state.w![key]!, expected);
     }
   });
 
   it("leave copies as the parameters are; what is written to a parameter is in its copy from the next step on", () => {
     const optimizer = make({ copies: "float16" });
-    const copy = () => Float32Array.from(optimizer.copyBits("w"), (pattern) => VALUES.float16[pattern]!);
-    const nearest = () => optimizer.param("w").map((x) => VALUES.float16[nearestPattern("float16", x)]!);
+    const copy = () => decoded("float16", optimizer.copyBits("w"));
+    const nearest = () => rounded("float16", optimizer.param("w"));
     expect(copy()).toEqual(nearest());
     optimizer.param("w").fill(0.3);
     expect(copy()).not.toEqual(nearest());

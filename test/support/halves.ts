@@ -42,10 +42,13 @@ export function nearestPattern(format: Half, x: number): number {
   return sign | (down < up || (down === up && below % 2 === 0) ? below : below + 1);
 }
 
-/** The bits of the nearest numbers, and the numbers that these bits are. */
+/** The bits of the nearest numbers; the numbers that bits are; the nearest numbers. */
 export function encoded(format: Half, values: ArrayLike<number>): Uint16Array {
   return Uint16Array.from(values, (x) => nearestPattern(format, x));
 }
 export function decoded(format: Half, bits: ArrayLike<number>): Float32Array {
   return Float32Array.from(bits, (pattern) => VALUES[format][pattern]!);
+}
+export function rounded(format: Half, values: ArrayLike<number>): Float32Array {
+  return decoded(format, encoded(format, values));
 }
